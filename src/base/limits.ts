@@ -1,0 +1,71 @@
+/**
+ * Every bound in one place, units last in the name, and the relations between bounds asserted at load.
+ * Configuration may lower or raise those that `app/config.ts` lists; the others are properties of the design.
+ */
+import { assert } from './assert.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export const limits = {
+  /** One log entry, as text. Larger input is refused at the door. */
+  logEntryBytesMax: 8 * MiB,
+  /** One append call: entries and bytes that are made durable together. */
+  logBatchEntriesMax: 10_000,
+  logBatchBytesMax: 32 * MiB,
+  /** A segment is sealed when it reaches this size. */
+  logSegmentBytesMax: 64 * MiB,
+
+  /** One commit of a table takes at most so many log entries and bytes. */
+  commitEntriesMax: 1_000_000,
+  commitBytesMax: 256 * MiB,
+  /** A commit waits so long for more entries after the first. */
+  commitLingerMs: 200,
+  /** Optimistic commits: tries, and the pause between them (doubled, with jitter, up to the maximum). */
+  commitAttemptsMax: 20,
+  commitBackoffMs: 25,
+  commitBackoffMaxMs: 2_000,
+  /** How long a commit waits for a catalog locked by another process. */
+  catalogBusyMs: 90_000,
+
+  /** Rows of one data file before the next is begun, and Parquet row group size. */
+  dataFileRowsMax: 10_000_000,
+  rowGroupRows: 122_880,
+  /** Manifests in a snapshot before small ones are merged, and the size that counts as full. */
+  manifestsMergeCount: 32,
+  manifestBytesTarget: 4 * MiB,
+  /** Snapshots kept by default, by count and by age. */
+  snapshotsKeptMin: 20,
+  snapshotsKeptMax: 200,
+  snapshotAgeMaxMs: 5 * 24 * 3600 * 1000,
+  metadataVersionsKept: 20,
+
+  /** What one object may cost an extractor. */
+  extractBytesMax: 16 * MiB,
+  extractPixelsMax: 268_402_689,
+  extractTimeMs: 5_000,
+  extractOutputBytesMax: 380 * KiB,
+  extractHeapMiB: 256,
+  /** Objects in flight to the extractor workers. */
+  extractWindow: 256,
+
+  /** Dead letters keep at most this much of a payload (the rest is named by length and hash). */
+  deadLetterPayloadBytesMax: 1 * MiB,
+
+  /** SQL: what one statement may use and return. */
+  queryMemoryMiB: 1024,
+  queryTimeMs: 60_000,
+  queryRowsMax: 1_000_000,
+  queryTextBytesMax: 1 * MiB,
+
+  /** Directory source: files compared per page, and how often a full comparison runs while watching. */
+  scanPageFiles: 10_000,
+  rescanIntervalMs: 5_000,
+} as const
+
+assert(limits.logEntryBytesMax <= limits.logBatchBytesMax, 'one full entry must fit a batch')
+assert(limits.logBatchBytesMax <= limits.logSegmentBytesMax, 'one full batch must fit a segment')
+assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment must fit a commit')
+assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
+assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in base64 must fit a log entry')
+assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')
