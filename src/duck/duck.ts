@@ -1,0 +1,142 @@
+/**
+ * The only door to DuckDB: open, run, read rows, interrupt.
+ *
+ * One process opens one working instance (an index file attached by two instances would not be refused and would be
+ * damaged); queries by users run in a second, locked instance without files of its own. Statements on one connection
+ * run one after another; two connections run side by side. Nothing is ever downloaded: extensions are off.
+ */
+import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api'
+import { Fault, messageOf } from '../base/fault.ts'
+
+export interface DuckOptions {
+  /** Bound of DuckDB's own buffers. The process needs about 300 MiB more. */
+  memoryMiB: number
+  threads: number
+  /** Folder for spilled data; created when first needed. Absent: no spilling. */
+  spillDir?: string
+}
+
+/** A row as DuckDB gives it: BIGINT and wider as bigint, DECIMAL, DATE, TIMESTAMP, LIST, … as node-api value objects. */
+export type DuckRow = Record<string, DuckDBValue>
+
+export class Duck {
+  readonly #instance: DuckDBInstance
+
+  private constructor(instance: DuckDBInstance) {
+    this.#instance = instance
+  }
+
+  /** An in-memory instance. Time zone UTC, insertion order kept, no extension loading. */
+  static async open(options: DuckOptions): Promise<Duck> {
+    const instance = await DuckDBInstance.create(':memory:', {
+      memory_limit: `${options.memoryMiB}MiB`,
+      threads: String(options.threads),
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+      ...(options.spillDir === undefined ? {} : { temp_directory: options.spillDir }),
+    })
+    const duck = new Duck(instance)
+    const connection = await duck.connect()
+    await connection.run("SET GLOBAL TimeZone = 'UTC'")
+    connection.close()
+    return duck
+  }
+
+  async connect(): Promise<DuckSession> {
+    return new DuckSession(await this.#instance.connect())
+  }
+
+  close(): void {
+    this.#instance.closeSync()
+  }
+}
+
+/** One connection. Statements given at the same time are run in the order given. */
+export class DuckSession {
+  readonly #connection: DuckDBConnection
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(connection: DuckDBConnection) {
+    this.#connection = connection
+  }
+
+  /** The connection itself, for what this door does not wrap (prepared statements, appender, result pages). */
+  get raw(): DuckDBConnection {
+    return this.#connection
+  }
+
+  /** Runs one statement for its effect. @throws Fault `unavailable`, `limit`, `invalid` by DuckDB's error class */
+  async run(sql: string, params: DuckDBValue[] = []): Promise<void> {
+    await this.#inOrder(async () => {
+      await this.#connection.run(sql, params)
+    })
+  }
+
+  /** Runs one statement and returns all of its rows: for small results only. */
+  async rows(sql: string, params: DuckDBValue[] = []): Promise<DuckRow[]> {
+    return this.#inOrder(async () => (await this.#connection.runAndReadAll(sql, params)).getRowObjects())
+  }
+
+  /** The first row's first column, or undefined when there is none. */
+  async value(sql: string, params: DuckDBValue[] = []): Promise<DuckDBValue | undefined> {
+    const row = (await this.rows(sql, params))[0]
+    return row === undefined ? undefined : Object.values(row)[0]
+  }
+
+  /** Runs `work` between BEGIN and COMMIT; rolls back when it throws. */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    await this.run('BEGIN')
+    try {
+      const result = await work()
+      await this.run('COMMIT')
+      return result
+    } catch (error) {
+      await this.run('ROLLBACK').catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Stops the running statement; it fails with fault `cancelled`. */
+  interrupt(): void {
+    this.#connection.interrupt()
+  }
+
+  close(): void {
+    this.#connection.closeSync()
+  }
+
+  async #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work, work)
+    this.#last = turn.catch(() => undefined)
+    try {
+      return await turn
+    } catch (error) {
+      throw duckFault(error)
+    }
+  }
+}
+
+function duckFault(error: unknown): Fault {
+  if (error instanceof Fault) return error
+  const message = messageOf(error)
+  if (/^INTERRUPT/.test(message)) return new Fault('cancelled', 'the statement was interrupted', {}, error)
+  if (/^Out of Memory|memory limit|max_temp_directory_size/i.test(message)) return new Fault('limit', message, {}, error)
+  if (/^IO Error|No space left/i.test(message)) return new Fault('unavailable', message, {}, error)
+  return new Fault('invalid', message, {}, error)
+}
+
+/** A name as a quoted SQL identifier. */
+export function ident(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A text as a SQL string literal. NUL cannot be written in SQL text. @throws Fault `invalid` */
+export function literal(text: string): string {
+  if (text.includes('\0')) throw new Fault('invalid', 'a text with a NUL character cannot be part of a statement')
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** Texts as a SQL list literal: `['a', 'b']`. */
+export function listLiteral(texts: readonly string[]): string {
+  return `[${texts.map(literal).join(', ')}]`
+}

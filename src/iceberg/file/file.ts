@@ -1,0 +1,25 @@
+/**
+ * The format's files: where they are and how they are reached. Files never change once written, so caches of them
+ * never go stale.
+ *
+ * A location is an absolute URI as it stands in metadata (`file:///w/db/t/data/x.parquet`; Java also writes
+ * `file:/w/…`: the same file, but delete files must repeat the text of the data file's path letter by letter).
+ */
+
+export interface FileIO {
+  /** @throws Fault `not-found`, `invalid` (a location that no configured store serves) */
+  read(location: string): Promise<Uint8Array>
+  /** Writes a new file. @throws Fault `conflict` when one is there */
+  write(location: string, bytes: Uint8Array): Promise<void>
+  exists(location: string): Promise<boolean>
+  /** A local path with the file's content, for DuckDB. @throws Fault `not-found` */
+  localFile(location: string): Promise<string>
+  /** A fresh local path on the same file system, for DuckDB to write to before `putFile`. */
+  scratch(suffix: string): Promise<string>
+  /** Moves a finished local file to `location`, durably (fsync of file and folder). Returns its size. */
+  putFile(location: string, localPath: string): Promise<number>
+  /** Files that are not there are no error. */
+  delete(locations: readonly string[]): Promise<void>
+  /** All files under a location, with last modification. */
+  list(location: string): AsyncIterable<{ location: string; sizeBytes: number; lastModifiedMs: number }>
+}

@@ -1,0 +1,33 @@
+/**
+ * Which files a read needs at a snapshot, and the relation that reads them.
+ */
+import type { DataFile } from '../spec/manifest.ts'
+import type { Schema, Snapshot } from '../spec/table-metadata.ts'
+
+/** A filter that pruning understands; anything else is left to the engine. Bounds are JSON scalars or bigint. */
+export type Predicate =
+  | { op: 'and' | 'or'; left: Predicate; right: Predicate }
+  | { op: '=' | '!=' | '<' | '<=' | '>' | '>='; column: string; value: string | number | bigint | boolean }
+  | { op: 'in'; column: string; values: (string | number | bigint | boolean)[] }
+  | { op: 'is-null' | 'not-null'; column: string }
+  | { op: 'true' }
+
+export interface ScanTask {
+  file: DataFile
+  /** Sequence number of the data file. */
+  sequenceNumber: number
+  /** Position-delete files that may hold positions of this file. */
+  deletes: DataFile[]
+}
+
+export interface ScanPlan {
+  /** Null: the table has no snapshot, the scan gives no rows. */
+  snapshot: Snapshot | null
+  /** The schema that rows are read with. */
+  schema: Schema
+  tasks: ScanTask[]
+  /** How planning went, for `EXPLAIN` and tests. */
+  manifestsRead: number
+  manifestsSkipped: number
+  filesSkipped: number
+}
