@@ -15,6 +15,8 @@ export const limits = {
   logBatchBytesMax: 32 * MiB,
   /** A segment is sealed when it reaches this size. */
   logSegmentBytesMax: 64 * MiB,
+  /** Appends of one log that wait to be written; more are refused for the moment. */
+  logQueueBytesMax: 128 * MiB,
 
   /** One commit of a table takes at most so many log entries and bytes. */
   commitEntriesMax: 1_000_000,
@@ -34,6 +36,9 @@ export const limits = {
   /** Manifests in a snapshot before small ones are merged, and the size that counts as full. */
   manifestsMergeCount: 32,
   manifestBytesTarget: 4 * MiB,
+  /** Avro files: one block unpacked. Small files of tables that are kept in memory, together. */
+  avroBlockBytesMax: 64 * MiB,
+  fileCacheBytes: 64 * MiB,
   /** Snapshots kept by default, by count and by age. */
   snapshotsKeptMin: 20,
   snapshotsKeptMax: 200,
@@ -46,6 +51,23 @@ export const limits = {
   extractTimeMs: 5_000,
   extractOutputBytesMax: 380 * KiB,
   extractHeapMiB: 256,
+  /** First fetch of an object, the least of each further one, and fetches in all. */
+  extractHeadBytes: 64 * KiB,
+  extractNextBytes: 16 * KiB,
+  extractReadsMax: 512,
+  /** EXIF: entries looked at, tags without a known name kept, one value, and all values together (as JSON). */
+  exifEntriesMax: 131_072,
+  exifUnknownTagsMax: 128,
+  exifValueBytesMax: 8 * KiB,
+  exifOutputBytesMax: 96 * KiB,
+  /** One metadata block: EXIF, XMP, IPTC or a colour profile, after inflating. */
+  metadataBlockBytesMax: 2 * MiB,
+  /** One text of an image's metadata (PNG text, XMP property), and items of a list. */
+  metadataTextMax: 8 * KiB,
+  metadataItemsMax: 256,
+  /** Values in one extractor's output, and how deep they nest. */
+  extractOutputNodesMax: 100_000,
+  extractOutputDepthMax: 32,
   /** Objects in flight to the extractor workers. */
   extractWindow: 256,
 
@@ -58,14 +80,21 @@ export const limits = {
   queryRowsMax: 1_000_000,
   queryTextBytesMax: 1 * MiB,
 
+  /** File store: names of one folder sorted at a time, files asked for their state at once, MD5 etags remembered. */
+  storeNamesPage: 65_536,
+  storeStatsAtOnce: 32,
+  storeEtagsMax: 65_536,
+
   /** Directory source: files compared per page, and how often a full comparison runs while watching. */
   scanPageFiles: 10_000,
   rescanIntervalMs: 5_000,
 } as const
 
 assert(limits.logEntryBytesMax <= limits.logBatchBytesMax, 'one full entry must fit a batch')
+assert(limits.logBatchBytesMax <= limits.logQueueBytesMax, 'one full batch must fit the queue')
 assert(limits.logBatchBytesMax <= limits.logSegmentBytesMax, 'one full batch must fit a segment')
 assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment must fit a commit')
+assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit what one object may cost')
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
 assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in base64 must fit a log entry')
 assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')

@@ -1,0 +1,159 @@
+/**
+ * Durable, atomic files: what a reader sees is the old file or the new one, and what was acknowledged is still there
+ * after the power fails.
+ *
+ * Crash story: bytes go to a reserved name beside the target, are fsynced, take the target's name by rename (or by link,
+ * which refuses when the name is taken), and the folder is fsynced. A crash before the rename leaves a reserved name,
+ * which `FileStore.sweep` clears away; a crash after it leaves the whole new file.
+ */
+import { randomBytes } from 'node:crypto'
+import { type BigIntStats, constants } from 'node:fs'
+import { copyFile, type FileHandle, link, lstat, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { systemCode } from '../base/fault.ts'
+import { reservedPrefix } from './key-path.ts'
+
+/** What a new file is made of. `move` takes the local file away. */
+export type Content = { bytes: Uint8Array } | { copyOf: string } | { move: string }
+
+/** How often a write starts again because its folder was pruned beneath it. */
+const foldersAttemptsMax = 5
+
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Creates `path` and the folders above it, each name durable in its parent. */
+async function makeFolders(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first === undefined) return
+  const top = dirname(first)
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    await syncFolder(folder)
+    if (folder === top || folder === dirname(folder)) return
+  }
+}
+
+async function statOrNull(path: string): Promise<BigIntStats | null> {
+  try {
+    return await lstat(path, { bigint: true })
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+/**
+ * Two writes within one tick of the file system's clock would have equal times; the second is moved on by a
+ * millisecond, so that time, size and inode together still tell them apart.
+ */
+async function separateTimes(handle: FileHandle, old: BigIntStats | null): Promise<void> {
+  if (old === null) return
+  const { mtimeNs } = await handle.stat({ bigint: true })
+  const behindNs = old.mtimeNs - mtimeNs
+  if (behindNs < 0n || behindNs > 1_000_000_000n) return
+  const next = Number(old.mtimeNs / 1_000_000n + 1n) / 1000
+  await handle.utimes(next, next)
+}
+
+/** Brings `temporary` to its final, fsynced state. Returns what `stat` says of it. */
+async function finish(temporary: string, target: string, bytes?: Uint8Array): Promise<BigIntStats> {
+  const handle = await open(temporary, bytes === undefined ? 'r' : 'wx')
+  try {
+    if (bytes !== undefined) await handle.writeFile(bytes)
+    await separateTimes(handle, await statOrNull(target))
+    await handle.sync()
+    return await handle.stat({ bigint: true })
+  } finally {
+    await handle.close()
+  }
+}
+
+async function withFolders<T>(target: string, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT' || attempt === foldersAttemptsMax) throw error
+      await makeFolders(dirname(target))
+    }
+  }
+}
+
+async function removeQuietly(path: string): Promise<void> {
+  await unlink(path).catch(() => undefined)
+}
+
+/**
+ * Puts `content` at `target`, creating folders, in place of what was there.
+ * Returns what `stat` says of the new file. System errors pass through.
+ */
+export async function replaceFile(target: string, content: Content): Promise<BigIntStats> {
+  if ('move' in content) {
+    // Asked first, so that ENOENT below can only mean the target's folder.
+    await lstat(content.move)
+    try {
+      const stats = await withFolders(target, async () => {
+        const made = await finish(content.move, target)
+        await rename(content.move, target)
+        return made
+      })
+      await syncFolder(dirname(target))
+      return stats
+    } catch (error) {
+      if (systemCode(error) !== 'EXDEV') throw error
+    }
+    const stats = await replaceFile(target, { copyOf: content.move })
+    await unlink(content.move)
+    return stats
+  }
+  const temporary = temporaryPath(target)
+  try {
+    const stats = await writeTemporary(temporary, target, content)
+    await rename(temporary, target)
+    await syncFolder(dirname(target))
+    return stats
+  } catch (error) {
+    await removeQuietly(temporary)
+    throw error
+  }
+}
+
+/** Puts `bytes` at `target` if nothing is there. False when something is. System errors pass through. */
+export async function createFile(target: string, bytes: Uint8Array): Promise<boolean> {
+  // Cheap refusal; the link below decides.
+  if ((await statOrNull(target)) !== null) return false
+  const temporary = temporaryPath(target)
+  try {
+    await writeTemporary(temporary, target, { bytes })
+    await link(temporary, target)
+    await unlink(temporary)
+    await syncFolder(dirname(target))
+    return true
+  } catch (error) {
+    await removeQuietly(temporary)
+    if (systemCode(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+async function writeTemporary(temporary: string, target: string, content: Exclude<Content, { move: string }>) {
+  // Asked first, so that ENOENT below can only mean the target's folder.
+  if ('copyOf' in content) await lstat(content.copyOf)
+  return withFolders(target, async () => {
+    if ('bytes' in content) return finish(temporary, target, content.bytes)
+    await copyFile(content.copyOf, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+    return finish(temporary, target)
+  })
+}
+
+/** Beside the target: the same file system, whatever is mounted below the root. */
+function temporaryPath(target: string): string {
+  return join(dirname(target), `${reservedPrefix}${randomBytes(12).toString('hex')}`)
+}

@@ -1,0 +1,182 @@
+/**
+ * A store in memory, for tests and simulation: the same contract as `file`, and versions as S3 keeps them: each put
+ * makes one, a delete hides the key and keeps its versions. Nothing is durable and nothing is bounded.
+ */
+import { mkdir, mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { Fault, systemCode } from '../base/fault.ts'
+import { md5Hex, sha256Hex } from '../base/hash.ts'
+import { clampRange } from './range.ts'
+import type { GetOptions, ObjectInfo, Store } from './store.ts'
+
+export interface MemoryStoreOptions {
+  /** Default `memory:`. */
+  name?: string
+  /** Keep every version of an object and give each an id. Default false. */
+  versions?: boolean
+  clock?: Clock
+}
+
+export interface MemoryStore extends Store {
+  /** Puts an object with what a real store may say of it besides: content type, tags, user metadata. */
+  putObject(
+    key: string,
+    bytes: Uint8Array,
+    extra: Pick<ObjectInfo, 'contentType' | 'storageClass' | 'userMetadata' | 'tags'>,
+  ): Promise<ObjectInfo>
+  /** Removes the files that `localFile` made. */
+  close(): Promise<void>
+}
+
+interface Version {
+  info: ObjectInfo
+  bytes: Uint8Array
+}
+
+export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
+  return new MemoryStoreAdapter(options)
+}
+
+class MemoryStoreAdapter implements MemoryStore {
+  readonly name: string
+  readonly #clock: Clock
+  readonly #keepVersions: boolean
+  /** Newest last. */
+  readonly #versions = new Map<string, Version[]>()
+  /** Keys that are there now. */
+  readonly #current = new Map<string, Version>()
+  #versionCount = 0
+  #folder: Promise<string> | null = null
+  /** Local copies by content and name; written once, since objects' bytes never change. */
+  readonly #files = new Map<string, Promise<string>>()
+
+  constructor(options: MemoryStoreOptions) {
+    this.name = options.name ?? 'memory:'
+    this.#clock = options.clock ?? systemClock
+    this.#keepVersions = options.versions ?? false
+  }
+
+  async head(key: string, options: { versionId?: string } = {}): Promise<ObjectInfo | null> {
+    const found = this.#find(key, options.versionId)
+    return found ? structuredClone(found.info) : null
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
+    const { info, bytes } = this.#mustFind(key, options.versionId)
+    if (options.ifMatch !== undefined && options.ifMatch !== info.etag) {
+      throw new Fault(
+        'superseded',
+        `expected object "${key}" of ${this.name} with etag ${options.ifMatch}, but it has ${info.etag}`,
+        { key, expected: options.ifMatch, got: info.etag },
+      )
+    }
+    const { start, end } = clampRange(options.range, bytes.length)
+    return bytes.slice(start, end)
+  }
+
+  put(key: string, bytes: Uint8Array): Promise<ObjectInfo> {
+    return this.putObject(key, bytes, {})
+  }
+
+  async putObject(
+    key: string,
+    bytes: Uint8Array,
+    extra: Pick<ObjectInfo, 'contentType' | 'storageClass' | 'userMetadata' | 'tags'>,
+  ): Promise<ObjectInfo> {
+    requireKey(key)
+    const info: ObjectInfo = {
+      key,
+      sizeBytes: bytes.length,
+      etag: md5Hex(bytes),
+      lastModifiedMs: this.#clock.nowMs(),
+      ...structuredClone(extra),
+    }
+    if (this.#keepVersions) info.versionId = `v${++this.#versionCount}`
+    const version = { info, bytes: Uint8Array.from(bytes) }
+    this.#current.set(key, version)
+    if (this.#keepVersions) this.#versions.set(key, [...(this.#versions.get(key) ?? []), version])
+    return structuredClone(info)
+  }
+
+  async putIfAbsent(key: string, bytes: Uint8Array): Promise<boolean> {
+    requireKey(key)
+    if (this.#current.has(key)) return false
+    await this.put(key, bytes)
+    return true
+  }
+
+  async copy(from: string, to: string): Promise<ObjectInfo> {
+    const { info, bytes } = this.#mustFind(from)
+    const { contentType, storageClass, userMetadata, tags } = info
+    const extra = Object.entries({ contentType, storageClass, userMetadata, tags }).filter(
+      ([, value]) => value !== undefined,
+    )
+    return this.putObject(to, bytes, Object.fromEntries(extra))
+  }
+
+  async *list(prefix = ''): AsyncGenerator<ObjectInfo> {
+    const keys = [...this.#current.keys()].filter((key) => key.startsWith(prefix)).sort()
+    for (const key of keys) {
+      const found = this.#current.get(key)
+      if (found) yield structuredClone(found.info)
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    for (const key of keys) requireKey(key)
+    for (const key of keys) this.#current.delete(key)
+  }
+
+  async putFile(key: string, localPath: string): Promise<ObjectInfo> {
+    requireKey(key)
+    try {
+      const info = await this.put(key, await readFile(localPath))
+      await unlink(localPath)
+      return info
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error
+      throw new Fault('not-found', `cannot move ${localPath} into ${this.name}: there is no such file`, {}, error)
+    }
+  }
+
+  async localFile(key: string): Promise<string> {
+    const { bytes } = this.#mustFind(key)
+    const id = join(sha256Hex(bytes), key.split('/').at(-1)?.replaceAll('\0', '_') || 'object')
+    const path = this.#files.get(id) ?? this.#writeLocal(id, bytes)
+    this.#files.set(id, path)
+    return path
+  }
+
+  async #writeLocal(id: string, bytes: Uint8Array): Promise<string> {
+    this.#folder ??= mkdtemp(join(tmpdir(), 'tidewater-memory-store-'))
+    const path = join(await this.#folder, id)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, bytes)
+    return path
+  }
+
+  async close(): Promise<void> {
+    if (this.#folder) await rm(await this.#folder, { recursive: true, force: true })
+    this.#folder = null
+    this.#files.clear()
+  }
+
+  #find(key: string, versionId?: string): Version | undefined {
+    requireKey(key)
+    if (versionId === undefined) return this.#current.get(key)
+    return this.#versions.get(key)?.find((version) => version.info.versionId === versionId)
+  }
+
+  #mustFind(key: string, versionId?: string): Version {
+    const found = this.#find(key, versionId)
+    if (found) return found
+    const version = versionId === undefined ? '' : ` (version ${versionId})`
+    throw new Fault('not-found', `there is no object "${key}"${version} in ${this.name}`, { key, versionId })
+  }
+}
+
+function requireKey(key: string): void {
+  if (key === '') throw new Fault('invalid', 'expected a key, got an empty one')
+}
