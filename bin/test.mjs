@@ -1,0 +1,69 @@
+/**
+ * `npm test`: the checks of `npm run check`, then every test but the slow suites.
+ *
+ * `npm test -- FILTER… [--node-option…]` runs only the test files whose path contains one of the filters (the slow suites
+ * too, when a filter names them) and leaves the checks out: `npm test -- src/log`, `npm test -- test/interop`.
+ */
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join, sep } from 'node:path'
+import { ensureInstalled, projectFolder } from './setup.mjs'
+
+/** Suites that need engines from outside or minutes; `.ci/run` runs them. */
+const slow = ['test/interop/', 'test/simulate/']
+/** Test files at once; each may use more than one thread. */
+const concurrency = 2
+/** A test, and a file of tests, fails after so long. */
+const quickTestMs = 180_000
+const slowTestMs = 1_200_000
+
+const filters = process.argv.slice(2).filter((arg) => !arg.startsWith('-'))
+const options = process.argv.slice(2).filter((arg) => arg.startsWith('-'))
+
+const files = ['src', 'test'].flatMap(testFiles).filter((file) => {
+  if (filters.length === 0) return !isSlow(file)
+  return filters.some((filter) => file.includes(filter))
+})
+
+if (files.length === 0) {
+  console.error(
+    `No test file has ${filters.map((filter) => `"${filter}"`).join(' or ')} in its path (src/**/*.test.ts, test/**/*.test.ts).`,
+  )
+  process.exitCode = 1
+} else if (filters.length > 0 || (await run([join('bin', 'check.mjs')])) === 0) {
+  process.exitCode = await run(testArgs(files))
+}
+
+function testFiles(folder) {
+  return readdirSync(join(projectFolder, folder), { recursive: true })
+    .map((path) => `${folder}/${path.split(sep).join('/')}`)
+    .filter((path) => path.endsWith('.test.ts') && !path.includes('/node_modules/'))
+    .sort()
+}
+
+function isSlow(file) {
+  return slow.some((prefix) => file.startsWith(prefix))
+}
+
+function testArgs(paths) {
+  return [
+    '--test',
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${paths.some(isSlow) ? slowTestMs : quickTestMs}`,
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${join(projectFolder, 'bin', 'tally.mjs')}`,
+    '--test-reporter-destination=stdout',
+    ...options,
+    ...paths,
+  ]
+}
+
+/** Runs the pinned Node; gives its exit code. */
+function run(args) {
+  const child = spawn(ensureInstalled(), args, { cwd: projectFolder, stdio: 'inherit' })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code) => resolve(code ?? 1))
+  })
+}
