@@ -30,21 +30,29 @@ async function md5OfHandle(handle: FileHandle): Promise<string> {
   }
 }
 
-/** MD5 by file identity, the least recently used forgotten beyond `limits.storeEtagsMax`. */
+/** The part of a file's state that a hash is kept by. */
+export type FileState = Pick<BigIntStats, 'dev' | 'ino' | 'size' | 'mtimeNs' | 'ctimeNs'>
+
+/** MD5 by file identity, the least recently used forgotten beyond `entriesMax`. */
 export class Md5Cache {
   readonly #hashes = new Map<string, string>()
+  readonly #entriesMax: number
 
-  remember(stats: BigIntStats, md5: string): void {
+  constructor(entriesMax: number = limits.storeEtagsMax) {
+    this.#entriesMax = entriesMax
+  }
+
+  remember(stats: FileState, md5: string): void {
     const identity = identityOf(stats)
     this.#hashes.delete(identity)
     this.#hashes.set(identity, md5)
-    if (this.#hashes.size <= limits.storeEtagsMax) return
+    if (this.#hashes.size <= this.#entriesMax) return
     const oldest = this.#hashes.keys().next()
     if (!oldest.done) this.#hashes.delete(oldest.value)
   }
 
   /** The MD5 if this very state of the file has been hashed. */
-  known(stats: BigIntStats): string | undefined {
+  known(stats: FileState): string | undefined {
     const identity = identityOf(stats)
     const md5 = this.#hashes.get(identity)
     if (md5 !== undefined) this.remember(stats, md5)
@@ -67,6 +75,6 @@ export class Md5Cache {
 }
 
 /** Device and change time besides: a cached hash must not outlive a write that set the modification time back. */
-function identityOf(stats: BigIntStats): string {
+function identityOf(stats: FileState): string {
   return `${stats.dev}-${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`
 }

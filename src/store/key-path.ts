@@ -15,6 +15,8 @@ export const reservedPrefix = '.tidewater-tmp-'
 
 /** The longest name that common file systems take (ext4, XFS, APFS, NTFS), in UTF-8 bytes. */
 const nameBytesMax = 255
+/** The longest path that Linux takes, without its closing NUL. */
+const pathBytesMax = 4095
 
 /** Why one part of a key cannot be a file's name, or null when it can. */
 function partProblem(part: string): string | null {
@@ -40,7 +42,8 @@ export function keyProblem(key: string): string | null {
 
 /** The path of `key` below `root`. @throws Fault `invalid` for a key that cannot be a file */
 export function keyPath(root: string, key: string): string {
-  const problem = keyProblem(key)
+  const tooLong = Buffer.byteLength(root) + 1 + Buffer.byteLength(key) > pathBytesMax
+  const problem = keyProblem(key) ?? (tooLong ? `its path is too long (over ${pathBytesMax} bytes)` : null)
   if (problem !== null) {
     const shown = JSON.stringify(key.length > 200 ? `${key.slice(0, 200)}…` : key)
     throw new Fault('invalid', `expected a key that can be a file below ${root}, got ${shown}: ${problem}`, { key })

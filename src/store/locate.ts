@@ -110,7 +110,8 @@ export async function statFile(root: string, path: string): Promise<Located | nu
     return stats.isFile() ? { path: real, stats } : null
   } catch (error) {
     const code = systemCode(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return null
+    // ELOOP: links that lead to one another.
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return null
     throw storeFault(error, 'look at', path)
   }
 }
