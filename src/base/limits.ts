@@ -85,9 +85,21 @@ export const limits = {
   storeStatsAtOnce: 32,
   storeEtagsMax: 65_536,
 
+  /** Notifications: one document or line of a file, envelopes in each other, records in all, and an object's key. */
+  notificationBytesMax: 8 * MiB,
+  notificationEnvelopesMax: 8,
+  notificationRecordsMax: 10_000,
+  objectKeyBytesMax: 4_096,
+
   /** Directory source: files compared per page, and how often a full comparison runs while watching. */
   scanPageFiles: 10_000,
   rescanIntervalMs: 5_000,
+  /** A file is taken when it has held still so long; one that never does, after the longer time. */
+  watchQuietMs: 100,
+  settleMaxMs: 2_000,
+  /** Folders watched, and how often a root that is gone is looked for. */
+  watchFoldersMax: 16_384,
+  watchRootPollMs: 250,
 } as const
 
 assert(limits.logEntryBytesMax <= limits.logBatchBytesMax, 'one full entry must fit a batch')

@@ -1,0 +1,128 @@
+/** The log in memory, for tests and trials: the contract of `log.ts` without the durability. Sealing writes a temporary file. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Fault } from '../base/fault.ts'
+import { checkEntries, stamp } from './entry-text.ts'
+import type { Log, LogEntry, Segment } from './log.ts'
+import { Waiters } from './waiters.ts'
+
+/** Opens an empty log that lives as long as the process. Its sealed segments are removed by `trim` and `close`. */
+export function openMemoryLog(options: { name: string }): Log {
+  return new MemoryLog(options.name)
+}
+
+class MemoryLog implements Log {
+  readonly name: string
+  #start = 0
+  /** Entry texts from `#start` on. */
+  #texts: string[] = []
+  readonly #sealed: Segment[] = []
+  readonly #waiters = new Waiters()
+  #folder: Promise<string> | undefined
+  #turn: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get start(): number {
+    return this.#start
+  }
+
+  get end(): number {
+    return this.#start + this.#texts.length
+  }
+
+  async append(entries: readonly string[]): Promise<number> {
+    this.#mustBeOpen()
+    checkEntries(this.name, entries)
+    const first = this.end
+    for (const [at, text] of entries.entries()) this.#texts.push(stamp(first + at, text))
+    this.#waiters.wake(this.end)
+    return first
+  }
+
+  async read(from: number, limit: number): Promise<LogEntry[]> {
+    this.#mustBeOpen()
+    this.#mustHold(from)
+    const at = from - this.#start
+    return this.#texts.slice(at, at + limit).map((text, index) => ({ offset: from + index, text }))
+  }
+
+  async seal(from: number, bytesMax: number): Promise<Segment[]> {
+    this.#mustBeOpen()
+    this.#mustHold(from)
+    await this.#inTurn(() => this.#sealRest())
+    const taken: Segment[] = []
+    let bytes = 0
+    for (const segment of this.#sealed.filter(({ end }) => end > from)) {
+      if (taken.length > 0 && bytes + segment.bytes > bytesMax) break
+      bytes += segment.bytes
+      taken.push({ ...segment })
+    }
+    return taken
+  }
+
+  async waitFor(offset: number, signal?: AbortSignal): Promise<void> {
+    this.#mustBeOpen()
+    if (this.end > offset) return
+    await this.#waiters.wait(offset, signal)
+  }
+
+  async trim(offset: number): Promise<void> {
+    this.#mustBeOpen()
+    await this.#inTurn(async () => {
+      for (let oldest = this.#sealed[0]; oldest && oldest.end <= offset; oldest = this.#sealed[0]) {
+        this.#sealed.shift()
+        this.#texts = this.#texts.slice(oldest.end - this.#start)
+        this.#start = oldest.end
+        await rm(oldest.path, { force: true })
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#waiters.close(this.name)
+    await this.#inTurn(async () => {
+      if (this.#folder) await rm(await this.#folder, { recursive: true, force: true })
+    })
+  }
+
+  async #sealRest(): Promise<void> {
+    const first = this.#sealed.at(-1)?.end ?? this.#start
+    const { end } = this
+    if (first === end) return
+    this.#folder ??= mkdtemp(join(tmpdir(), 'tidewater-log-'))
+    const path = join(await this.#folder, `${String(first).padStart(20, '0')}.ndjson`)
+    const bytes = Buffer.from(`${this.#texts.slice(first - this.#start, end - this.#start).join('\n')}\n`)
+    await writeFile(path, bytes)
+    this.#sealed.push({ path, first, end, bytes: bytes.length })
+  }
+
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const result = this.#turn.then(step)
+    this.#turn = result.catch(() => undefined)
+    return result
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new Fault('cancelled', `Log ${this.name} is closed.`, { log: this.name })
+  }
+
+  #mustHold(from: number): void {
+    if (from >= this.start) return
+    throw new Fault(
+      'not-found',
+      `Log ${this.name} begins at offset ${this.start}, entries from ${from} on were trimmed.`,
+      {
+        log: this.name,
+        start: this.start,
+        from,
+      },
+    )
+  }
+}
