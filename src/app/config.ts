@@ -1,0 +1,135 @@
+/**
+ * Configuration: read once, checked as a whole, every problem reported with its path.
+ *
+ * One file, `tidewater.config.ts` (default export, see `defineConfig`), or the same as `tidewater.config.yaml`.
+ * The content columns may also be given with the keys `include_raw_metadata`, `custom_metadata_fields`,
+ * `field.<name>.type` and `field.<name>.jpath`.
+ */
+import { access, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { parse as parseYaml } from 'yaml'
+import { z } from 'zod'
+import { Fault, messageOf } from '../base/fault.ts'
+
+const tableSettings = z.strictObject({
+  /** Partition fields, e.g. `day(record_timestamp)` or `bucket(16, key)`. Taken when the table is created. */
+  partitioning: z.array(z.string()).default([]),
+  /** Sort terms, e.g. `bucket, key`. Taken when the table is created. */
+  sortOrder: z.array(z.string()).default([]),
+  /** Iceberg table properties, e.g. `write.parquet.compression-codec`. */
+  properties: z.record(z.string(), z.string()).default({}),
+})
+
+const contentColumn = z.strictObject({ type: z.string(), jpath: z.string() })
+
+const content = z.strictObject({
+  includeRawMetadata: z.boolean().default(true),
+  /** Column name → type and JSONPath. Absent: labels, image_width, image_height. */
+  columns: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), contentColumn).optional(),
+})
+
+/** The flat form; its keys `field.<name>.…` are checked by `flatContent`. */
+const flatSchema = z.record(z.string(), z.union([z.string(), z.boolean()]))
+
+const extractor = z.strictObject({ module: z.string(), name: z.string().optional() })
+
+const schema = z.strictObject({
+  objects: z
+    .strictObject({
+      content: content.prefault({}),
+      schema: flatSchema.optional(),
+      tables: z.strictObject({ content: tableSettings.prefault({}), journal: tableSettings.prefault({}), inventory: tableSettings.prefault({}) }).prefault({}),
+      /** Extractors of your own, after the built-in ones: modules with `appliesTo` and `extract`. Paths from the file. */
+      extractors: z.array(extractor).default([]),
+      /** Worker threads for extractors; default: the number of cores. */
+      workers: z.int().min(1).max(64).optional(),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      /** Bound of DuckDB's buffers; the process takes about 300 MiB more. */
+      memoryMiB: z.int().min(128).max(1_048_576).default(700),
+      threads: z.int().min(1).max(256).optional(),
+      /** How long a commit waits for more entries after the first. */
+      commitLingerMs: z.int().min(0).max(60_000).optional(),
+    })
+    .prefault({}),
+})
+
+/** What a configuration file may hold. */
+export type ConfigInput = z.input<typeof schema>
+export type Config = z.output<typeof schema>
+
+/** Types a configuration in `tidewater.config.ts`. */
+export function defineConfig(config: ConfigInput): ConfigInput {
+  return config
+}
+
+/** @param file names the source in messages. @throws Fault `invalid` listing every problem with its path */
+export function parseConfig(input: unknown, file: string): Config {
+  const result = schema.safeParse(input ?? {})
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => `  ${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`)
+    throw new Fault('invalid', `${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.join('\n')}`)
+  }
+  const config = result.data
+  if (config.objects.schema !== undefined) config.objects.content = flatContent(config.objects.schema, file)
+  return config
+}
+
+/** The flat keys as content columns. @throws Fault `invalid` listing every problem */
+function flatContent(flat: Record<string, string | boolean>, file: string): Config['objects']['content'] {
+  const problems: string[] = []
+  const text = (key: string): string | undefined => (flat[key] === undefined ? undefined : String(flat[key]))
+  const raw = text('include_raw_metadata') ?? 'true'
+  if (raw !== 'true' && raw !== 'false') problems.push(`include_raw_metadata: expected true or false, got "${raw}"`)
+  const names = (text('custom_metadata_fields') ?? '').split(',').map((name) => name.trim()).filter((name) => name !== '')
+  const columns: Record<string, { type: string; jpath: string }> = {}
+  for (const name of names) {
+    const type = text(`field.${name}.type`)
+    const jpath = text(`field.${name}.jpath`)
+    if (type === undefined) problems.push(`field.${name}.type: missing, because custom_metadata_fields names ${name}`)
+    if (jpath === undefined) problems.push(`field.${name}.jpath: missing, because custom_metadata_fields names ${name}`)
+    if (type !== undefined && jpath !== undefined) columns[name] = { type, jpath }
+  }
+  for (const key of Object.keys(flat)) {
+    const name = /^field\.(.+)\.(type|jpath)$/.exec(key)?.[1]
+    if (key === 'include_raw_metadata' || key === 'custom_metadata_fields') continue
+    if (name === undefined) problems.push(`${key}: expected include_raw_metadata, custom_metadata_fields, field.<name>.type or field.<name>.jpath`)
+    else if (!names.includes(name)) problems.push(`${key}: custom_metadata_fields does not name ${name}`)
+  }
+  if (problems.length > 0) throw new Fault('invalid', `${file}, objects.schema:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+  return { includeRawMetadata: raw === 'true', columns }
+}
+
+const CONFIG_FILES = ['tidewater.config.ts', 'tidewater.config.mjs', 'tidewater.config.yaml', 'tidewater.config.yml']
+
+export interface LoadedConfig {
+  config: Config
+  /** The file that it came from; null: defaults. */
+  file: string | null
+}
+
+/** Reads `file`, or the first configuration file in `dir`, or gives the defaults. @throws Fault `invalid`, `not-found` */
+export async function loadConfig(file: string | undefined, dir: string): Promise<LoadedConfig> {
+  const found = file === undefined ? await firstExisting(CONFIG_FILES.map((name) => path.join(dir, name))) : path.resolve(dir, file)
+  if (found === null) return { config: parseConfig({}, 'defaults'), file: null }
+  return { config: parseConfig(await readConfigFile(found), found), file: found }
+}
+
+async function readConfigFile(file: string): Promise<unknown> {
+  try {
+    if (/\.(ts|mjs|js)$/.test(file)) return ((await import(pathToFileURL(file).href)) as { default?: unknown }).default
+    return parseYaml(await readFile(file, 'utf8'))
+  } catch (error) {
+    throw new Fault('invalid', `${file} cannot be read as configuration: ${messageOf(error)}`, {}, error)
+  }
+}
+
+async function firstExisting(files: readonly string[]): Promise<string | null> {
+  for (const file of files) {
+    if (await access(file).then(() => true, () => false)) return file
+  }
+  return null
+}

@@ -1,0 +1,109 @@
+/**
+ * Dead letters: what could not be taken, kept with its reason and its bytes, and sent again when the cause is gone.
+ *
+ * They are a table like any other, `tidewater.dead_letters`, fed by a log: a letter is durable when `add` resolves.
+ * A letter's id is a function of what it is about, so the same failure told again after a crash is the same row.
+ */
+import { sha256Hex } from '../../base/hash.ts'
+import type { Clock } from '../../base/clock.ts'
+import { limits } from '../../base/limits.ts'
+import { tableChangeText } from '../../change/table-change.ts'
+import type { Log } from '../../log/log.ts'
+import type { TableDefinition } from '../../table/table.ts'
+
+/**
+ * Where it failed, which decides what its bytes are and how it is replayed:
+ * - `source`: a notification that could not be understood; the bytes are the document as it came
+ * - `extract`: an object whose bytes an extractor could not read; the bytes are the object event as JSON
+ * - `commit`: a change that its table refused; the bytes are the log entry
+ */
+export type DeadLetterStage = 'source' | 'extract' | 'commit'
+
+export interface DeadLetter {
+  stage: DeadLetterStage
+  /** The log or service that it came through, e.g. `objects`. */
+  stream: string
+  /** Short and stable, for grouping: `unreadable`, `truncated`, `timeout`, … */
+  code: string
+  /** A sentence: expected, got, where. */
+  reason: string
+  payload: Uint8Array
+  /** What it is about, for people: `bucket/key@version` or `file:line`. */
+  subject: string
+}
+
+/** A letter as the table holds it. */
+export interface StoredLetter extends DeadLetter {
+  id: string
+  status: 'open' | 'replayed'
+  /** Whole length of the payload; more than `payload` holds when it was cut. */
+  payloadBytes: number
+}
+
+export const deadLetterTable: TableDefinition = {
+  ident: { namespace: ['tidewater'], name: 'dead_letters' },
+  mode: 'upsert',
+  key: ['id'],
+  schema: {
+    type: 'struct',
+    'schema-id': 0,
+    'identifier-field-ids': [1],
+    fields: [
+      { id: 1, name: 'id', required: true, type: 'string' },
+      { id: 2, name: 'stage', required: false, type: 'string' },
+      { id: 3, name: 'stream', required: false, type: 'string' },
+      { id: 4, name: 'code', required: false, type: 'string' },
+      { id: 5, name: 'reason', required: false, type: 'string' },
+      { id: 6, name: 'subject', required: false, type: 'string' },
+      { id: 7, name: 'payload', required: false, type: 'binary' },
+      { id: 8, name: 'payload_bytes', required: false, type: 'long' },
+      { id: 9, name: 'status', required: false, type: 'string' },
+      { id: 10, name: 'updated_at', required: false, type: 'timestamp' },
+    ],
+  },
+}
+
+/** The id of a letter: hash of stage, stream, subject, code and bytes. */
+export function letterId(letter: DeadLetter): string {
+  const head = JSON.stringify([letter.stage, letter.stream, letter.subject, letter.code])
+  return sha256Hex(Buffer.concat([Buffer.from(head), letter.payload])).slice(0, 32)
+}
+
+export class DeadLetters {
+  readonly #log: Log
+  readonly #clock: Clock
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log
+    this.#clock = clock
+  }
+
+  /** Durable when it resolves. A payload beyond the bound is cut; its whole length is kept. */
+  async add(letters: readonly DeadLetter[]): Promise<void> {
+    await this.#append(letters.map((letter) => ({ ...letter, id: letterId(letter), status: 'open', payloadBytes: letter.payload.length })))
+  }
+
+  /** Marks letters as sent again. */
+  async markReplayed(letters: readonly StoredLetter[]): Promise<void> {
+    await this.#append(letters.map((letter) => ({ ...letter, status: 'replayed' })))
+  }
+
+  async #append(letters: readonly StoredLetter[]): Promise<void> {
+    const updatedAt = new Date(this.#clock.nowMs()).toISOString().replace('T', ' ').replace('Z', '')
+    for (const letter of letters) {
+      const row = {
+        id: letter.id,
+        stage: letter.stage,
+        stream: letter.stream,
+        code: letter.code,
+        reason: letter.reason,
+        subject: letter.subject,
+        payload: Buffer.from(letter.payload.subarray(0, limits.deadLetterPayloadBytesMax)).toString('hex'),
+        payload_bytes: letter.payloadBytes,
+        status: letter.status,
+        updated_at: updatedAt,
+      }
+      await this.#log.append([tableChangeText({ input: 0, op: 'upsert', row })])
+    }
+  }
+}

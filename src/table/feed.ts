@@ -1,0 +1,130 @@
+/**
+ * The commit loop of one table: waits for entries, lets a few more gather, commits them, does upkeep, again.
+ *
+ * A failure that may pass is told (`stalled`) and tried again with growing pauses; meanwhile entries stay in the log.
+ * An entry that does not fit the table is found by halving the batch, handed to `onPoison`, and left out: one bad
+ * entry never stops the others.
+ */
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+import type { Log, Segment } from '../log/log.ts'
+import type { CommitReport, FeedEvent } from './table.ts'
+import type { TableWriter } from './writer.ts'
+
+export interface FeedOptions {
+  writer: TableWriter
+  log: Log
+  clock: Clock
+  /** Told of every commit, stall and upkeep. Must not throw. */
+  onEvent: (event: FeedEvent) => void
+  /** Makes an entry that the table refuses durable elsewhere (dead letters) before the feed passes over it. */
+  onPoison: (text: string, reason: Fault) => Promise<void>
+  /** Runs after commits, on the feed's turn; returns what it did. */
+  upkeep?: () => Promise<string[]>
+  lingerMs?: number
+}
+
+export class TableFeed {
+  readonly #options: FeedOptions
+  readonly #stop = new AbortController()
+  #position: number
+  #running: Promise<void> | null = null
+
+  private constructor(options: FeedOptions, position: number) {
+    this.#options = options
+    this.#position = position
+  }
+
+  /** @throws Fault `corrupt` when the table holds more than the log: the log was lost or is another one */
+  static async open(options: FeedOptions): Promise<TableFeed> {
+    const held = await options.writer.committedOffset()
+    if (held > options.log.end) {
+      throw new Fault(
+        'corrupt',
+        `table ${options.writer.name} holds its log up to offset ${held}, but the log ends at ${options.log.end}: the log was lost or replaced; run tidewater doctor --repair to continue the log after the table`,
+        { held, end: options.log.end },
+      )
+    }
+    return new TableFeed(options, Math.max(held, options.log.start))
+  }
+
+  /** Every entry before this offset is in the table (or was passed over as poison). */
+  get position(): number {
+    return this.#position
+  }
+
+  /** Follows the log until `stop`. */
+  start(): void {
+    this.#running ??= this.#follow()
+  }
+
+  /** Ends after the commit under way. Entries not yet committed stay in the log. */
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#running
+  }
+
+  /** Commits what the log holds now, in as many commits as it takes. @throws Fault of the first commit that fails */
+  async drain(): Promise<void> {
+    const { log } = this.#options
+    while (this.#position < log.end) await this.#commitNext()
+  }
+
+  async #follow(): Promise<void> {
+    const { log, clock } = this.#options
+    const { signal } = this.#stop
+    let failures = 0
+    while (!signal.aborted) {
+      try {
+        await log.waitFor(this.#position, signal)
+        await clock.sleep(this.#options.lingerMs ?? limits.commitLingerMs, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        throw error
+      }
+      try {
+        await this.#commitNext()
+        failures = 0
+      } catch (error) {
+        const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
+        const retryInMs = Math.min(limits.commitBackoffMaxMs * 8, 100 * 2 ** Math.min(failures++, 16))
+        this.#options.onEvent({ kind: 'stalled', table: this.#options.writer.name, fault, retryInMs })
+        await clock.sleep(retryInMs, signal).catch(() => undefined)
+      }
+    }
+  }
+
+  async #commitNext(): Promise<void> {
+    const { log, writer, onEvent } = this.#options
+    const from = this.#position
+    const segments = await log.seal(from, limits.commitBytesMax)
+    const sealedEnd = segments.at(-1)?.end ?? from
+    const end = Math.min(sealedEnd, from + limits.commitEntriesMax)
+    if (end <= from) return
+    await this.#commitRange(segments, from, end)
+    this.#position = end
+    for (const what of (await this.#options.upkeep?.()) ?? []) onEvent({ kind: 'upkeep', table: writer.name, what })
+  }
+
+  /** Commits [from, end); a range that the table refuses is halved until the refused entries stand alone. */
+  async #commitRange(segments: readonly Segment[], from: number, end: number): Promise<void> {
+    const { writer, onEvent, log } = this.#options
+    let report: CommitReport | null
+    try {
+      report = await writer.commit(segments, from, end)
+    } catch (error) {
+      if (!isFault(error, 'invalid')) throw error
+      if (end - from > 1) {
+        const middle = from + Math.floor((end - from) / 2)
+        await this.#commitRange(segments, from, middle)
+        await this.#commitRange(segments, middle, end)
+        return
+      }
+      const [entry] = await log.read(from, 1)
+      if (entry !== undefined) await this.#options.onPoison(entry.text, error)
+      return
+    }
+    onEvent(report === null ? { kind: 'unchanged', table: writer.name, from, end } : { kind: 'committed', report })
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Bringing a row index to the table's current snapshot, whoever made it.
+ *
+ * The index knows which data and delete files it describes. What the snapshot has and the index does not is read (key
+ * columns and positions only), what the snapshot no longer has is forgotten. When delete files are gone but their data files
+ * stay (a rollback), rows may have come back: then the index is built anew from the key columns.
+ */
+import { type DuckSession, ident, listLiteral } from '../duck/duck.ts'
+import type { FileIO } from '../iceberg/file/file.ts'
+import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
+import { planScan } from '../iceberg/scan/plan.ts'
+import { scanRelation } from '../iceberg/scan/relation.ts'
+import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
+import type { RowIndex } from './row-index.ts'
+import { keyHash } from './transport.ts'
+
+export interface IndexContext {
+  session: DuckSession
+  io: FileIO
+  index: RowIndex
+  key: readonly string[]
+}
+
+export type CatchUp = 'current' | 'caught-up' | 'rebuilt'
+
+/** Makes the index describe the table's current snapshot. */
+export async function catchUp(context: IndexContext, table: LoadedTable): Promise<CatchUp> {
+  const { index } = context
+  const current = table.metadata['current-snapshot-id'] ?? null
+  if (index.snapshotId === current) return 'current'
+  const plan = await planScan(context.io, table.metadata)
+  await index.merge(true)
+
+  const known = new Map((await index.files()).map((file) => [file.path, file]))
+  const knownDeletes = new Set(await index.deleteFiles())
+  const live = new Set(plan.tasks.map((task) => task.file.filePath))
+  const liveDeletes = new Map(plan.tasks.flatMap((task) => task.deletes).map((file) => [file.filePath, file]))
+  const added = plan.tasks.filter((task) => !known.has(task.file.filePath))
+  const removed = [...known.values()].filter((file) => !live.has(file.path))
+  const addedDeletes = [...liveDeletes.keys()].filter((path) => !knownDeletes.has(path))
+  const lostDeletes = [...knownDeletes].filter((path) => !liveDeletes.has(path))
+
+  // A delete file may go with the data files it was about; if a data file that stays was among them, its rows are back.
+  const stays = plan.tasks.length > added.length
+  if (lostDeletes.length > 0 && stays) {
+    await rebuild(context, plan, current)
+    return 'rebuilt'
+  }
+  await index.change(current, async () => {
+    await index.removeFiles(removed.map((file) => file.id))
+    if (addedDeletes.length > 0) await markDeleted(context, addedDeletes)
+    await index.addDeleteFiles(addedDeletes)
+    await context.session.run(`DELETE FROM ${index.name('delete_files')} WHERE list_contains(${listLiteral(lostDeletes)}, path)`)
+    await addRows(context, plan, added)
+  })
+  return 'caught-up'
+}
+
+/** Builds the index from the table's key columns. */
+export async function rebuild(context: IndexContext, plan: ScanPlan, snapshotId: bigint | null): Promise<void> {
+  const { index } = context
+  await index.change(snapshotId, async () => {
+    await index.clear()
+    await index.addDeleteFiles([...new Set(plan.tasks.flatMap((task) => task.deletes).map((file) => file.filePath))])
+    await addRows(context, plan, plan.tasks)
+  })
+}
+
+async function addRows(context: IndexContext, plan: ScanPlan, tasks: readonly ScanTask[]): Promise<void> {
+  if (tasks.length === 0) return
+  await context.index.addFiles(tasks.map((task) => task.file))
+  const rows = await positions(context, { ...plan, tasks: [...tasks] })
+  await context.session.run(`INSERT INTO ${context.index.name('base')} ${rows}`)
+}
+
+/** The relation (h, file, pos) of the live rows of planned files, all of which the index has registered. */
+export async function positions(context: IndexContext, plan: ScanPlan): Promise<string> {
+  const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
+  return `SELECT ${keyHash(context.key, ident)} AS h, f.id AS file, _pos AS pos FROM (${scan.sql}) s
+    JOIN ${context.index.name('files')} f ON f.path = s._file`
+}
+
+async function markDeleted(context: IndexContext, deletePaths: readonly string[]): Promise<void> {
+  const local = await Promise.all(deletePaths.map((path) => context.io.localFile(path)))
+  await context.session.run(`DELETE FROM ${context.index.name('base')} WHERE (file, pos) IN (
+    SELECT f.id, d.pos FROM read_parquet(${listLiteral(local)}) d JOIN ${context.index.name('files')} f ON f.path = d.file_path)`)
+}
+
+/** For diagnosis: how the index and the table's own rows differ; both 0 when they agree. */
+export async function compareIndex(context: IndexContext, table: LoadedTable): Promise<{ missing: number; extra: number }> {
+  const plan = await planScan(context.io, table.metadata)
+  const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
+  const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos FROM (${scan.sql})`
+  const held = `SELECT l.h, f.path, l.pos FROM (${context.index.live}) l JOIN ${context.index.name('files')} f ON f.id = l.file`
+  const count = (sql: string) => context.session.value(`SELECT count(*) FROM (${sql})`).then(Number)
+  return { missing: await count(`${truth} EXCEPT ${held}`), extra: await count(`${held} EXCEPT ${truth}`) }
+}

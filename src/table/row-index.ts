@@ -1,0 +1,225 @@
+/**
+ * The row index of one keyed table: key hash (128 bits) → where the key's row is (data file, position).
+ *
+ * A cache in a DuckDB file of its own, stamped with the snapshot it describes. Two tables make it up: `base`, large and
+ * rarely touched, and `delta`, the newest word on a key (also "gone": no file). A small commit writes only the delta;
+ * it is merged into the base when it has grown.
+ *
+ * Crash story: every change of the index is one transaction that also moves the stamp. If the process dies between the
+ * table's commit and the index's, the stamp is behind and `catchUp` brings it up from the files.
+ */
+import { rm } from 'node:fs/promises'
+import { assert } from '../base/assert.ts'
+import { isFault } from '../base/fault.ts'
+import { type Json, parseJson, stringifyJson } from '../base/json.ts'
+import { type DuckSession, ident, literal } from '../duck/duck.ts'
+import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
+
+/** Raised when the layout changes: an index of another layout is built anew. */
+const LAYOUT = 2
+/** The delta is merged into the base beyond so many rows. */
+const DELTA_ROWS_MAX = 300_000
+
+/** A data file whose rows the index knows. */
+export interface IndexedFile {
+  id: number
+  /** Letter by letter as in the manifest. */
+  path: string
+  specId: number
+  partition: Value[]
+}
+
+export class RowIndex {
+  readonly #session: DuckSession
+  readonly #alias: string
+  readonly #path: string
+  #snapshotId: bigint | null = null
+  #nextFileId = 0
+  #deltaRows = 0
+
+  private constructor(session: DuckSession, alias: string, path: string) {
+    this.#session = session
+    this.#alias = alias
+    this.#path = path
+  }
+
+  /**
+   * Opens or makes the index file. A file that cannot be opened, or is of another layout or key, is replaced by an
+   * empty index: it is a cache.
+   * @param identity text that names table uuid and key columns
+   */
+  static async open(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex> {
+    const index = new RowIndex(session, alias, path)
+    try {
+      await index.#attach()
+      if (await index.#load(identity)) return index
+      await index.#detach()
+    } catch (error) {
+      // Held by another process is no damage: say so instead of taking its file away.
+      if (isFault(error, 'unavailable') && /lock/i.test(error.message)) throw error
+      await index.#detach().catch(() => undefined)
+    }
+    await rm(path, { force: true })
+    await rm(`${path}.wal`, { force: true })
+    await index.#attach()
+    await index.#create(identity)
+    return index
+  }
+
+  /** The snapshot that the index describes; null: an empty table. */
+  get snapshotId(): bigint | null {
+    return this.#snapshotId
+  }
+
+  /** A table of the index by its qualified name. */
+  name(table: 'base' | 'delta' | 'files' | 'delete_files'): string {
+    return `${ident(this.#alias)}.${table}`
+  }
+
+  /**
+   * The relation of where the keys in relation `keys` (column h) stand now: (h, file, pos). A key may have several
+   * rows if another engine wrote them; all are given.
+   */
+  locate(keys: string): string {
+    const delta = this.name('delta')
+    return `SELECT d.h, d.file, d.pos FROM ${delta} d SEMI JOIN ${keys} k ON d.h = k.h WHERE d.file IS NOT NULL
+      UNION ALL SELECT b.h, b.file, b.pos FROM ${this.name('base')} b SEMI JOIN ${keys} k ON b.h = k.h
+      WHERE b.h NOT IN (SELECT d.h FROM ${delta} d SEMI JOIN ${keys} k ON d.h = k.h)`
+  }
+
+  /** All rows as (h, file, pos): for checks and merging. */
+  get live(): string {
+    return `SELECT h, file, pos FROM ${this.name('delta')} WHERE file IS NOT NULL
+      UNION ALL SELECT b.h, b.file, b.pos FROM ${this.name('base')} b ANTI JOIN ${this.name('delta')} d ON b.h = d.h`
+  }
+
+  /** Registers files under new ids, inside the caller's transaction. */
+  async addFiles(files: readonly DataFile[]): Promise<void> {
+    if (files.length === 0) return
+    const values = files.map((file) => {
+      const partition = literal(stringifyJson(file.partition.map(encodeValue)))
+      return `(${this.#nextFileId++}, ${literal(file.filePath)}, ${file.specId}, ${partition})`
+    })
+    await this.#session.run(`INSERT INTO ${this.name('files')} VALUES ${values.join(', ')}`)
+  }
+
+  /** All files, or those that `where` (a condition on id and path) selects. */
+  async files(where = 'true'): Promise<IndexedFile[]> {
+    const rows = await this.#session.rows(`SELECT id, path, spec_id, partition FROM ${this.name('files')} WHERE ${where}`)
+    return rows.map((row) => ({
+      id: Number(row['id']),
+      path: String(row['path']),
+      specId: Number(row['spec_id']),
+      partition: (parseJson(String(row['partition'])) as Json[]).map(decodeValue),
+    }))
+  }
+
+  /** Forgets files and every row in them, inside the caller's transaction. The delta must be merged before. */
+  async removeFiles(ids: readonly number[]): Promise<void> {
+    if (ids.length === 0) return
+    assert(this.#deltaRows === 0, 'the delta is merged before files are removed')
+    await this.#session.run(`DELETE FROM ${this.name('base')} WHERE file IN (${ids.join(', ')})`)
+    await this.#session.run(`DELETE FROM ${this.name('files')} WHERE id IN (${ids.join(', ')})`)
+  }
+
+  async deleteFiles(): Promise<string[]> {
+    return (await this.#session.rows(`SELECT path FROM ${this.name('delete_files')}`)).map((row) => String(row['path']))
+  }
+
+  async addDeleteFiles(paths: readonly string[]): Promise<void> {
+    if (paths.length === 0) return
+    const values = paths.map((path) => `(${literal(path)})`).join(', ')
+    await this.#session.run(`INSERT INTO ${this.name('delete_files')} VALUES ${values}`)
+  }
+
+  /** Makes relation `rows` (h, file, pos; file NULL: gone) the newest word on its keys. One row per key. */
+  async put(rows: string): Promise<void> {
+    const delta = this.name('delta')
+    await this.#session.run(`DELETE FROM ${delta} WHERE h IN (SELECT h FROM (${rows}))`)
+    await this.#session.run(`INSERT INTO ${delta} SELECT h, file, pos FROM (${rows})`)
+  }
+
+  /** Runs `work` and moves the stamp to `snapshotId`, in one transaction. */
+  async change(snapshotId: bigint | null, work: () => Promise<void>): Promise<void> {
+    const nextFileId = this.#nextFileId
+    try {
+      await this.#session.transaction(async () => {
+        await work()
+        await this.#session.run(
+          `UPDATE ${ident(this.#alias)}.meta SET snapshot_id = ${snapshotId ?? 'NULL'}, next_file_id = ${this.#nextFileId}`,
+        )
+      })
+    } catch (error) {
+      this.#nextFileId = nextFileId
+      throw error
+    }
+    this.#snapshotId = snapshotId
+    this.#deltaRows = Number(await this.#session.value(`SELECT count(*) FROM ${this.name('delta')}`))
+  }
+
+  /** Merges the delta into the base when it has grown past its bound, or when told to. */
+  async merge(force = false): Promise<void> {
+    if (this.#deltaRows === 0 || (!force && this.#deltaRows <= DELTA_ROWS_MAX)) return
+    await this.#session.transaction(async () => {
+      await this.#session.run(`DELETE FROM ${this.name('base')} WHERE h IN (SELECT h FROM ${this.name('delta')})`)
+      await this.#session.run(`INSERT INTO ${this.name('base')} SELECT h, file, pos FROM ${this.name('delta')} WHERE file IS NOT NULL`)
+      await this.#session.run(`DELETE FROM ${this.name('delta')}`)
+    })
+    this.#deltaRows = 0
+  }
+
+  /** Empties the index, inside the caller's transaction. */
+  async clear(): Promise<void> {
+    for (const table of ['base', 'delta', 'files', 'delete_files'] as const) await this.#session.run(`DELETE FROM ${this.name(table)}`)
+  }
+
+  async close(): Promise<void> {
+    await this.#detach()
+  }
+
+  async #attach(): Promise<void> {
+    await this.#session.run(`ATTACH ${literal(this.#path)} AS ${ident(this.#alias)}`)
+  }
+
+  async #detach(): Promise<void> {
+    await this.#session.run(`DETACH ${ident(this.#alias)}`)
+  }
+
+  async #create(identity: string): Promise<void> {
+    const alias = ident(this.#alias)
+    await this.#session.transaction(async () => {
+      await this.#session.run(`CREATE TABLE ${alias}.meta (layout INTEGER, identity VARCHAR, snapshot_id BIGINT, next_file_id BIGINT)`)
+      await this.#session.run(`CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR)`)
+      await this.#session.run(`CREATE TABLE ${alias}.delete_files (path VARCHAR)`)
+      for (const name of ['base', 'delta']) await this.#session.run(`CREATE TABLE ${alias}.${name} (h UHUGEINT, file INTEGER, pos BIGINT)`)
+      await this.#session.run(`INSERT INTO ${alias}.meta VALUES (${LAYOUT}, ${literal(identity)}, NULL, 0)`)
+    })
+    this.#snapshotId = null
+    this.#nextFileId = 0
+  }
+
+  async #load(identity: string): Promise<boolean> {
+    const [meta] = await this.#session.rows(`SELECT * FROM ${ident(this.#alias)}.meta`)
+    if (meta === undefined || meta['layout'] !== LAYOUT || meta['identity'] !== identity) return false
+    this.#snapshotId = (meta['snapshot_id'] as bigint | null) ?? null
+    this.#nextFileId = Number(meta['next_file_id'])
+    this.#deltaRows = Number(await this.#session.value(`SELECT count(*) FROM ${this.name('delta')}`))
+    return true
+  }
+}
+
+/** Partition values as JSON that keeps bytes and long integers apart from text and small numbers. */
+function encodeValue(value: Value): Json {
+  if (value instanceof Uint8Array) return { bytes: Buffer.from(value).toString('hex') }
+  if (typeof value === 'bigint') return { long: String(value) }
+  if (typeof value === 'number' && !Number.isFinite(value)) return { double: String(value) }
+  return value
+}
+
+function decodeValue(json: Json): Value {
+  if (json === null || typeof json !== 'object') return json
+  assert(!Array.isArray(json), 'a partition value is no list')
+  if (typeof json['bytes'] === 'string') return Buffer.from(json['bytes'], 'hex')
+  if (typeof json['long'] === 'string') return BigInt(json['long'])
+  return Number(json['double'])
+}

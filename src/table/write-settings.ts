@@ -1,0 +1,38 @@
+/**
+ * Table properties and sort order as settings of the data file writer, under the names that Iceberg's users know
+ * (Iceberg documentation, "Configuration", write properties). Unknown values are refused where they are read.
+ */
+import { Fault } from '../base/fault.ts'
+import { ident } from '../duck/duck.ts'
+import type { ParquetCodec } from '../iceberg/file/data-writer.ts'
+import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
+
+const CODECS: Record<string, ParquetCodec> = { zstd: 'zstd', snappy: 'snappy', gzip: 'gzip', uncompressed: 'uncompressed', none: 'uncompressed' }
+
+/** @throws Fault `invalid` for a codec that is not offered */
+export function writeSettings(properties: Readonly<Record<string, string>>): { codec: ParquetCodec } {
+  const name = properties['write.parquet.compression-codec'] ?? 'zstd'
+  const codec = CODECS[name.toLowerCase()]
+  if (codec === undefined) {
+    throw new Fault('invalid', `write.parquet.compression-codec: expected one of ${Object.keys(CODECS).join(', ')}, got "${name}"`)
+  }
+  return { codec }
+}
+
+/**
+ * The table's default sort order as ORDER BY terms. Only identity terms order files here; an order with other
+ * transforms is sorted by its leading identity terms and the files do not claim the order.
+ */
+export function sortTerms(metadata: TableMetadata): { orderBySql?: string; sortOrderId?: number } {
+  const order = metadata['sort-orders'].find((candidate) => candidate['order-id'] === metadata['default-sort-order-id'])
+  if (order === undefined || order.fields.length === 0) return {}
+  const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
+  const terms: string[] = []
+  for (const field of order.fields) {
+    const column = schema?.fields.find((candidate) => candidate.id === field['source-id'])
+    if (field.transform !== 'identity' || column === undefined) break
+    terms.push(`${ident(column.name)} ${field.direction.toUpperCase()} ${field['null-order'] === 'nulls-first' ? 'NULLS FIRST' : 'NULLS LAST'}`)
+  }
+  if (terms.length === 0) return {}
+  return { orderBySql: terms.join(', '), ...(terms.length === order.fields.length ? { sortOrderId: order['order-id'] } : {}) }
+}

@@ -1,0 +1,274 @@
+/**
+ * The writer of one table: log entries in, one committed snapshot out.
+ *
+ * A commit is a plan of DuckDB statements over sealed segments; no row passes through JavaScript:
+ *   1. `batch`    the entries [from, end) with the hash of their key
+ *   2. `winners`  per key the entry that decides (fold), and for `insert-once` only keys that are new
+ *   3. `old`      where the winners' keys stand now, by the row index
+ *   4. data files from the winners, position deletes from `old`
+ *   5. the snapshot; then the index learns the new positions from the files themselves
+ */
+import { assert, must } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import { snapshotId as newSnapshotId, uuidv7 } from '../base/ids.ts'
+import { limits } from '../base/limits.ts'
+import { type DuckSession, ident } from '../duck/duck.ts'
+import { rowDelta } from '../iceberg/action/row-delta.ts'
+import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
+import { commitChange } from '../iceberg/catalog/commit.ts'
+import { writeDataFiles } from '../iceberg/file/data-writer.ts'
+import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
+import type { FileIO } from '../iceberg/file/file.ts'
+import { writeSnapshotFiles } from '../iceberg/file/snapshot-files.ts'
+import type { DataFile } from '../iceberg/spec/manifest.ts'
+import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
+import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
+import type { Segment } from '../log/log.ts'
+import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
+import { RowIndex } from './row-index.ts'
+import { type CommitReport, SUMMARY, type TableDefinition } from './table.ts'
+import { ensureTable } from './table-setup.ts'
+import { keyHash, segmentRelation, valueExpression } from './transport.ts'
+import { sortTerms, writeSettings } from './write-settings.ts'
+
+export interface WriterParts {
+  catalog: Catalog
+  io: FileIO
+  /** A connection of the writer's own: its temporary tables live there. */
+  session: DuckSession
+  clock: Clock
+}
+
+export interface WriterOptions {
+  definition: TableDefinition
+  /** Where the row index file is; unused for `append`. */
+  indexPath: string
+  /** Name of the log that offsets refer to. */
+  logName: string
+}
+
+export class TableWriter {
+  readonly name: string
+  readonly #parts: WriterParts
+  readonly #definition: TableDefinition
+  readonly #logName: string
+  readonly #index: IndexContext | null
+
+  private constructor(parts: WriterParts, options: WriterOptions, index: RowIndex | null) {
+    this.#parts = parts
+    this.#definition = options.definition
+    this.#logName = options.logName
+    this.name = formatIdent(options.definition.ident)
+    this.#index = index === null ? null : { session: parts.session, io: parts.io, index, key: options.definition.key }
+  }
+
+  /** Creates or evolves the table to its definition, opens the index and brings it up to the current snapshot. */
+  static async open(parts: WriterParts, options: WriterOptions): Promise<TableWriter> {
+    const { definition } = options
+    const table = await ensureTable(parts.catalog, definition, parts.clock)
+    if (definition.mode === 'append') return new TableWriter(parts, options, null)
+    assert(definition.key.length > 0, `a table written by ${definition.mode} has a key`)
+    const identity = `${table.metadata['table-uuid']} ${JSON.stringify(definition.key)}`
+    const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
+    const index = await RowIndex.open(parts.session, alias, options.indexPath, identity)
+    const writer = new TableWriter(parts, options, index)
+    await catchUp(must(writer.#index, 'index'), table)
+    return writer
+  }
+
+  get indexContext(): IndexContext | null {
+    return this.#index
+  }
+
+  get parts(): WriterParts {
+    return this.#parts
+  }
+
+  load(): Promise<LoadedTable> {
+    return this.#parts.catalog.load(this.#definition.ident)
+  }
+
+  /** End offset, exclusive, of what the table holds. 0 for a table that never took an entry. */
+  async committedOffset(): Promise<number> {
+    return committedOffset((await this.load()).metadata)
+  }
+
+  /**
+   * Commits the entries [from, end) of `segments`. Null when they change nothing.
+   * @throws Fault `conflict` when others kept committing in between, `commit-unknown`, `unavailable`, `corrupt`,
+   * `invalid` (an entry that does not fit the table)
+   */
+  async commit(segments: readonly Segment[], from: number, end: number): Promise<CommitReport | null> {
+    const startedMs = this.#parts.clock.nowMs()
+    for (let attempt = 1; ; attempt++) {
+      const table = await this.load()
+      if (this.#index !== null) await catchUp(this.#index, table)
+      const held = committedOffset(table.metadata)
+      if (held >= end) return null
+      try {
+        const report = await this.#attempt(table, segments, Math.max(from, held), end)
+        return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
+      } catch (error) {
+        if (!isFault(error, 'conflict') || attempt >= limits.commitAttemptsMax) throw error
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#index?.index.close()
+  }
+
+  async #attempt(table: LoadedTable, segments: readonly Segment[], from: number, end: number): Promise<Omit<CommitReport, 'elapsedMs'> | null> {
+    const { session, io, clock } = this.#parts
+    const { mode } = this.#definition
+    const { metadata } = table
+    const nowMs = clock.nowMs()
+    await this.#readBatch(metadata, segments, from, end)
+    if (mode !== 'append') await this.#fold()
+
+    const dataFiles = await writeDataFiles(session, io, {
+      relationSql: this.#winnersSql(metadata),
+      schema: currentSchema(metadata),
+      spec: currentSpec(metadata),
+      location: metadata.location,
+      nowMs,
+      ...sortTerms(metadata),
+      ...writeSettings(metadata.properties),
+    })
+    const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
+    if (dataFiles.length === 0 && deleteFiles.length === 0) return null
+
+    const committed = await this.#commitSnapshot(table, dataFiles, deleteFiles, end)
+    if (this.#index !== null) await this.#learn(this.#index, committed, dataFiles, deleteFiles)
+    return {
+      table: this.name,
+      snapshotId: must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'),
+      from,
+      end,
+      entries: end - from,
+      rowsWritten: sum(dataFiles),
+      rowsRemoved: sum(deleteFiles),
+    }
+  }
+
+  async #readBatch(metadata: TableMetadata, segments: readonly Segment[], from: number, end: number): Promise<void> {
+    const paths = segments.filter((segment) => segment.first < end && segment.end > from).map((segment) => segment.path)
+    assert(paths.length > 0, 'a commit has entries')
+    const fields = currentSchema(metadata).fields
+    const source = segmentRelation(paths, fields, { from, end }, limits.logEntryBytesMax + 1024)
+    const hash = this.#definition.mode === 'append' ? 'NULL' : keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
+    await this.#parts.session.run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT "offset", op, ${hash} AS h, row FROM (${source})`)
+    const count = Number(await this.#parts.session.value('SELECT count(*) FROM batch'))
+    if (count !== end - from) {
+      throw new Fault('corrupt', `the log of ${this.name} should hold ${end - from} entries from offset ${from} to ${end}, but ${count} were read; run tidewater doctor`, { from, end, count })
+    }
+  }
+
+  /** One entry per key: the newest decides an upsert, the first an insert-once. */
+  async #fold(): Promise<void> {
+    const { session } = this.#parts
+    const { index } = must(this.#index, 'the index of a keyed table')
+    const newest = this.#definition.mode === 'upsert'
+    await session.run(`CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}("offset") AS "offset" FROM batch GROUP BY h`)
+    await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
+    if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
+  }
+
+  #winnersSql(metadata: TableMetadata): string {
+    const columns = currentSchema(metadata).fields.map((field) => `${valueExpression(field, 'b.row')} AS ${ident(field.name)}`)
+    const from = this.#definition.mode === 'append' ? 'batch b' : 'batch b JOIN winners w ON b."offset" = w."offset"'
+    return `SELECT ${columns.join(', ')} FROM ${from} WHERE b.op = 'upsert' ORDER BY b."offset"`
+  }
+
+  async #writeDeletes(metadata: TableMetadata, nowMs: number): Promise<DataFile[]> {
+    const { session, io } = this.#parts
+    const { index } = must(this.#index, 'the index of a keyed table')
+    const touched = await index.files('id IN (SELECT file FROM old)')
+    if (touched.length === 0) return []
+    return writePositionDeletes(session, io, {
+      relationSql: `SELECT f.path AS file_path, o.pos FROM old o JOIN ${index.name('files')} f ON f.id = o.file`,
+      dataFiles: new Map(touched.map((file) => [file.path, file])),
+      schema: currentSchema(metadata),
+      specs: metadata['partition-specs'],
+      location: metadata.location,
+      nowMs,
+    })
+  }
+
+  async #commitSnapshot(base: LoadedTable, dataFiles: DataFile[], deleteFiles: DataFile[], end: number): Promise<LoadedTable> {
+    const { catalog, io, clock } = this.#parts
+    const baseSnapshot = base.metadata['current-snapshot-id']
+    const commitId = uuidv7(clock.nowMs())
+    const { table } = await commitChange(catalog, this.#definition.ident, {
+      commitId,
+      clock,
+      plan: async ({ metadata }) => {
+        // The positions were looked up at `base`: at another snapshot they may be wrong, so begin again.
+        if (metadata['current-snapshot-id'] !== baseSnapshot) throw new Fault('conflict', `${this.name} was changed by somebody else meanwhile`)
+        return planSnapshot(io, metadata, { dataFiles, deleteFiles, nowMs: clock.nowMs(), summary: { [SUMMARY.offset]: String(end), [SUMMARY.commitId]: commitId, [SUMMARY.log]: this.#logName } })
+      },
+    })
+    return table
+  }
+
+  async #learn(context: IndexContext, table: LoadedTable, dataFiles: DataFile[], deleteFiles: DataFile[]): Promise<void> {
+    const { index, session } = context
+    const current = must(table.metadata['current-snapshot-id'], 'the snapshot just committed')
+    await index.change(current, async () => {
+      await index.addFiles(dataFiles)
+      await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
+      await session.run("CREATE OR REPLACE TEMP TABLE learnt AS SELECT w.h, NULL::INTEGER AS file, NULL::BIGINT AS pos FROM winners w JOIN batch b USING (\"offset\") WHERE b.op = 'delete'")
+      if (dataFiles.length > 0) {
+        const tasks = dataFiles.map((file) => ({ file, sequenceNumber: table.metadata['last-sequence-number'], deletes: [] }))
+        const written = await positions(context, { snapshot: null, schema: currentSchema(table.metadata), tasks, manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 })
+        await session.run(`INSERT INTO learnt ${written}`)
+      }
+      await index.put('SELECT h, file, pos FROM learnt')
+    })
+    await index.merge()
+  }
+}
+
+interface SnapshotPlan {
+  dataFiles: readonly DataFile[]
+  deleteFiles: readonly DataFile[]
+  nowMs: number
+  summary: Record<string, string>
+}
+
+/** Manifests and manifest list for new files, then the change that makes them the current snapshot. */
+async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: SnapshotPlan) {
+  const snapshotId = newSnapshotId()
+  const files = await writeSnapshotFiles(io, {
+    metadata,
+    snapshotId,
+    sequenceNumber: metadata['last-sequence-number'] + 1,
+    addedDataFiles: plan.dataFiles,
+    addedDeleteFiles: plan.deleteFiles,
+    removedPaths: new Set(),
+    mergeCount: limits.manifestsMergeCount,
+    manifestBytesTarget: limits.manifestBytesTarget,
+    nowMs: plan.nowMs,
+  })
+  return rowDelta(metadata, { snapshotId, manifestList: files.manifestList, timestampMs: plan.nowMs, counts: files.counts, summary: plan.summary })
+}
+
+/** The offset that the newest snapshot of ours in the current one's ancestry carries; 0 when there is none. */
+export function committedOffset(metadata: TableMetadata): number {
+  const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
+  let id = metadata['current-snapshot-id']
+  // At most one step per snapshot: parents that were expired end the walk.
+  for (let steps = 0; id !== undefined && steps <= metadata.snapshots.length; steps++) {
+    const snapshot = byId.get(id)
+    if (snapshot === undefined) break
+    const offset = snapshot.summary[SUMMARY.offset]
+    if (offset !== undefined) return Number(offset)
+    id = snapshot['parent-snapshot-id']
+  }
+  return 0
+}
+
+function sum(files: readonly DataFile[]): number {
+  return files.reduce((total, file) => total + file.recordCount, 0)
+}
