@@ -66,7 +66,7 @@ function matchesLock() {
 }
 
 function install() {
-  say('Installing dependencies with npm ci (once, about 300 MB)…')
+  say('Installing dependencies with npm ci (once; about 160 MB to download)…')
   const npm = npmCommand()
   // dev dependencies too: one install serves start and test, and NODE_ENV=production must not leave half of them out.
   const args = [...npm.args, 'ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund']
