@@ -98,6 +98,8 @@ async function findSegments(fs: LogFs, dir: string): Promise<Sealed[]> {
     if (sizeBytes > 0 && segments.every(({ first }) => first < Number(name.slice(0, 20)))) {
       throw damage(path, 0, 'describes a segment file that is not there', Number(name.slice(0, 20)))
     }
+    // The names may not be durable as they are seen: without this the NDJSON file could come back alone.
+    await fs.syncDirectory(dir)
     await fs.remove(path)
   }
   return segments.map((segment, at) => ({ ...segment, end: segments[at + 1]?.first ?? segment.first, verified: false }))
