@@ -47,9 +47,12 @@ export type Transform = string
 
 export interface PartitionField {
   'source-id': number
+  /** From 1000; -1 in an `add-spec` update: to be assigned. */
   'field-id': number
   name: string
   transform: Transform
+  /** v3, transforms of several columns: all of them; `source-id` is the first. */
+  'source-ids'?: number[]
 }
 export interface PartitionSpec {
   'spec-id': number
@@ -61,6 +64,8 @@ export interface SortField {
   'source-id': number
   direction: 'asc' | 'desc'
   'null-order': 'nulls-first' | 'nulls-last'
+  /** v3, transforms of several columns: all of them; `source-id` is the first. */
+  'source-ids'?: number[]
 }
 export interface SortOrder {
   'order-id': number
@@ -78,6 +83,11 @@ export interface Snapshot {
   /** `operation` and text values only. */
   summary: { operation: Operation } & Record<string, string>
   'schema-id'?: number
+  /** v3, row lineage: the first row id of this snapshot, and how many it assigns. */
+  'first-row-id'?: number
+  'added-rows'?: number
+  /** v3: the key that encrypts the manifest list. */
+  'key-id'?: string
 }
 
 export interface SnapshotRef {
@@ -103,7 +113,7 @@ export interface TableMetadata {
   'sort-orders': SortOrder[]
   'default-sort-order-id': number
   properties: Record<string, string>
-  /** Absent or null: no snapshot yet. */
+  /** Absent: no snapshot (null and -1 in files). */
   'current-snapshot-id'?: bigint
   snapshots: Snapshot[]
   'snapshot-log': { 'snapshot-id': bigint; 'timestamp-ms': number }[]
@@ -111,7 +121,10 @@ export interface TableMetadata {
   refs: Record<string, SnapshotRef>
   statistics?: Json[]
   'partition-statistics'?: Json[]
+  /** v3 only. */
   'next-row-id'?: number
+  /** v3 only. */
+  'encryption-keys'?: Json[]
 }
 
 /** REST catalog OpenAPI, `TableUpdate`: what a commit changes. */
@@ -131,6 +144,14 @@ export type TableUpdate =
   | { action: 'set-location'; location: string }
   | { action: 'set-properties'; updates: Record<string, string> }
   | { action: 'remove-properties'; removals: string[] }
+  | { action: 'set-statistics'; statistics: Json }
+  | { action: 'remove-statistics'; 'snapshot-id': bigint }
+  | { action: 'set-partition-statistics'; 'partition-statistics': Json }
+  | { action: 'remove-partition-statistics'; 'snapshot-id': bigint }
+  | { action: 'remove-partition-specs'; 'spec-ids': number[] }
+  | { action: 'remove-schemas'; 'schema-ids': number[] }
+  | { action: 'add-encryption-key'; 'encryption-key': Json }
+  | { action: 'remove-encryption-key'; 'key-id': string }
 
 /** REST catalog OpenAPI, `TableRequirement`: what must hold for a commit to be applied. */
 export type TableRequirement =

@@ -1,0 +1,116 @@
+/**
+ * Filters on a column as filters on its partition (Iceberg spec, "Scan Planning"): the inclusive projection. Every row
+ * that matches the filter is in a partition that matches the projection; never the other way round.
+ */
+import type { Value } from './manifest.ts'
+import type { PrimitiveType, Transform } from './table-metadata.ts'
+import { applyTransform, canTransform, parseTransform } from './transform.ts'
+import { parsePrimitive } from './type.ts'
+import type { Present } from './value-order.ts'
+
+export type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>='
+
+/** What a partition value must satisfy. A null partition value satisfies none of them. */
+export interface PartitionBound {
+  op: Comparison
+  value: Present
+}
+
+/** Does `a <= b` imply `transform(a) <= transform(b)`? True for identity, truncate and the time transforms. */
+export function preservesOrder(transform: Transform): boolean {
+  switch (parseTransform(transform).kind) {
+    case 'identity':
+    case 'truncate':
+    case 'year':
+    case 'month':
+    case 'day':
+    case 'hour':
+      return true
+    case 'bucket':
+    case 'void':
+    case 'unknown':
+      return false
+  }
+}
+
+/**
+ * What the partition values of files with matching rows must satisfy, all of it; empty: the filter says nothing about
+ * partitions. `value` is in memory form, of the column's type. Rows with null match no comparison, so a file whose
+ * partition value is null may be left out whenever the result is not empty.
+ */
+export function projectComparison(
+  transform: Transform,
+  source: PrimitiveType,
+  op: Comparison,
+  value: Present,
+): PartitionBound[] {
+  const parsed = parseTransform(transform)
+  if (!canTransform(transform, source)) return []
+  const projected = (): Present | null => applyTransform(transform, source, value) as Present | null
+  switch (parsed.kind) {
+    case 'identity':
+      // NaN compares with nothing in SQL, but sorts last in bounds: too subtle to prune by.
+      return Number.isNaN(value) ? [] : [{ op, value }]
+    case 'bucket':
+      return op === '=' ? bound('=', projected()) : []
+    case 'truncate':
+      return projectOrdered(op, projected(), wrapsBelow(source, parsed.width))
+    case 'year':
+    case 'month':
+    case 'day':
+    case 'hour':
+      return projectTime(op, projected())
+    case 'void':
+    case 'unknown':
+      return []
+  }
+}
+
+function bound(op: Comparison, value: Value): PartitionBound[] {
+  return value === null ? [] : [{ op, value }]
+}
+
+/** For a transform that keeps order: strict comparisons become inclusive, since one partition holds many values. */
+function projectOrdered(op: Comparison, projected: Value, wraps: boolean): PartitionBound[] {
+  switch (op) {
+    case '=':
+      return bound('=', projected)
+    case '<':
+    case '<=':
+      return wraps ? [] : bound('<=', projected)
+    case '>':
+    case '>=':
+      return bound('>=', projected)
+    case '!=':
+      return []
+  }
+}
+
+/**
+ * Truncating an int or long near its least value wraps round to a large one (see `applyTransform`), unless the width
+ * divides the range: upper bounds would then skip such a partition.
+ */
+function wrapsBelow(source: PrimitiveType, width: number): boolean {
+  const { kind } = parsePrimitive(source)
+  return (kind === 'int' || kind === 'long') && (width & (width - 1)) !== 0
+}
+
+/**
+ * Old writers rounded times before 1970 towards zero, so that a partition of theirs may be one too high: upper bounds
+ * below zero are widened by one, as Java's library does.
+ */
+function projectTime(op: Comparison, projected: Value): PartitionBound[] {
+  if (typeof projected !== 'number' || projected >= 0) return projectOrdered(op, projected, false)
+  switch (op) {
+    case '=':
+      return [
+        { op: '>=', value: projected },
+        { op: '<=', value: projected + 1 },
+      ]
+    case '<':
+    case '<=':
+      return bound('<=', projected + 1)
+    default:
+      return projectOrdered(op, projected, false)
+  }
+}
