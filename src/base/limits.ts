@@ -29,6 +29,9 @@ export const limits = {
   commitBackoffMaxMs: 2_000,
   /** How long a commit waits for a catalog locked by another process. */
   catalogBusyMs: 90_000,
+  /** Table metadata: one file unpacked, and what a catalog remembers of the files it has read. */
+  metadataBytesMax: 512 * MiB,
+  metadataCacheBytes: 32 * MiB,
 
   /** Rows of one data file before the next is begun, and Parquet row group size. */
   dataFileRowsMax: 10_000_000,
@@ -39,6 +42,8 @@ export const limits = {
   /** Avro files: one block unpacked. Small files of tables that are kept in memory, together. */
   avroBlockBytesMax: 64 * MiB,
   fileCacheBytes: 64 * MiB,
+  /** Distinct values whose partition is computed outside DuckDB, at a time. */
+  partitionValuesPage: 10_000,
   /** Snapshots kept by default, by count and by age. */
   snapshotsKeptMin: 20,
   snapshotsKeptMax: 200,
@@ -79,6 +84,14 @@ export const limits = {
   queryTimeMs: 60_000,
   queryRowsMax: 1_000_000,
   queryTextBytesMax: 1 * MiB,
+  queryThreads: 2,
+  queryStatementsMax: 100,
+  queryTablesMax: 64,
+  queryViewsMax: 200,
+  /** Levels of the syntax tree as JSON; an expression takes two or three of them per level of its own. */
+  queryTreeDepthMax: 2_000,
+  /** Result held as text and numbers in memory, estimated. */
+  queryResultBytesMax: 256 * MiB,
 
   /** File store: names of one folder sorted at a time, files asked for their state at once, MD5 etags remembered. */
   storeNamesPage: 65_536,

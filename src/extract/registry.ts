@@ -1,0 +1,125 @@
+/**
+ * Which extractors there are, and running them on one object. Facts are merged at the top level in the order of
+ * registration, a later extractor's member replacing an earlier one's; `_truncated` lists are joined. One extractor's
+ * failure becomes a fault and takes nothing from the others, with one exception: when the object turns out to be another
+ * than the one that was asked for, nothing that was read of it may be stored.
+ */
+import { Fault, isFault, messageOf } from '../base/fault.ts'
+import type { Json } from '../base/json.ts'
+import { canonicalFacts, type Facts, TRUNCATED } from './canonical.ts'
+import { exifExtractor } from './exif-extractor.ts'
+import type { ExtractFault, Extraction, Extractor, ExtractSubject } from './extract.ts'
+import { imageExtractor } from './image-extractor.ts'
+import { sniff } from './sniff.ts'
+import type { BoundedSource } from './source.ts'
+
+/** The extractors that are part of Tidewater, in order. */
+export const builtinExtractors: readonly Extractor[] = [imageExtractor, exifExtractor]
+
+/** What one extractor gave for one object. */
+export interface Outcome {
+  extractor: string
+  facts: Facts
+  faults: ExtractFault[]
+}
+
+/** Subject without what only the bytes can tell. */
+export type SubjectFields = Omit<ExtractSubject, 'sniffed'>
+
+const KINDS = new Set([
+  'empty',
+  'truncated',
+  'invalid',
+  'limit',
+  'timeout',
+  'crash',
+  'superseded',
+  'missing',
+  'unavailable',
+])
+
+/** A thrown value as an extraction fault. Failures of reading are told under `read`, whoever was reading. */
+export function faultOf(extractor: string, error: unknown): ExtractFault {
+  const message = messageOf(error).slice(0, 500).toWellFormed().replaceAll('\0', '\ufffd')
+  if (!isFault(error)) return { extractor, kind: 'crash', message }
+  switch (error.kind) {
+    case 'superseded':
+      return { extractor: 'read', kind: 'superseded', message }
+    case 'not-found':
+      return { extractor: 'read', kind: 'missing', message }
+    case 'unavailable':
+    case 'cancelled':
+      return { extractor: 'read', kind: 'unavailable', message }
+    case 'limit':
+      return { extractor, kind: 'limit', message }
+    default: {
+      const reason = error.facts['reason']
+      return { extractor, kind: typeof reason === 'string' && KINDS.has(reason) ? reason : 'invalid', message }
+    }
+  }
+}
+
+/** Runs one extractor; never rejects. */
+export async function runExtractor(
+  extractor: Extractor,
+  subject: ExtractSubject,
+  source: BoundedSource,
+): Promise<Outcome | null> {
+  const { name } = extractor
+  try {
+    if (!extractor.appliesTo(subject)) return null
+    if (subject.sizeBytes === 0 && builtinExtractors.includes(extractor)) throw emptyFault()
+    return { extractor: name, facts: canonicalFacts(await extractor.extract(subject, source)), faults: [] }
+  } catch (error) {
+    return { extractor: name, facts: {}, faults: [faultOf(name, error)] }
+  }
+}
+
+function emptyFault(): Fault {
+  return new Fault('corrupt', 'empty: the object has no bytes', { reason: 'empty' })
+}
+
+/** Finds out what the object is. Rejects with the reader's fault. */
+export async function sniffSubject(fields: SubjectFields, source: BoundedSource): Promise<ExtractSubject> {
+  return { ...fields, sniffed: fields.sizeBytes === 0 ? null : await sniff(await source.head()) }
+}
+
+/** Joins outcomes, in order. */
+export function mergeOutcomes(outcomes: readonly Outcome[], bytesRead: number): Extraction {
+  const faults: ExtractFault[] = []
+  const metadata: Facts = {}
+  const truncated: Json[] = []
+  for (const outcome of outcomes) {
+    for (const fault of outcome.faults) {
+      const isKnown = faults.some((known) => known.extractor === fault.extractor && known.kind === fault.kind)
+      if (fault.extractor !== 'read' || !isKnown) faults.push(fault)
+    }
+    for (const [key, value] of Object.entries(outcome.facts)) {
+      if (key === TRUNCATED && Array.isArray(value)) truncated.push(...value)
+      else Object.defineProperty(metadata, key, { value, enumerable: true, configurable: true, writable: true })
+    }
+  }
+  if (truncated.length > 0) metadata[TRUNCATED] = truncated
+  const isAnother = faults.some((fault) => fault.kind === 'superseded')
+  if (isAnother) return { metadata: {}, faults, bytesRead }
+  return { metadata: outcomes.length > 1 ? canonicalFacts(metadata) : metadata, faults, bytesRead }
+}
+
+/** All extractors on one object, in this thread and without a time limit: for tests, tools and the workers' inner loop. */
+export async function extractFacts(
+  fields: SubjectFields,
+  source: BoundedSource,
+  extractors = builtinExtractors,
+): Promise<Extraction> {
+  const outcomes: Outcome[] = []
+  try {
+    const subject = await sniffSubject(fields, source)
+    for (const extractor of extractors) {
+      const outcome = await runExtractor(extractor, subject, source)
+      if (outcome !== null) outcomes.push(outcome)
+    }
+  } catch (error) {
+    outcomes.push({ extractor: 'read', facts: {}, faults: [faultOf('read', error)] })
+  }
+  return mergeOutcomes(outcomes, source.bytesRead)
+}

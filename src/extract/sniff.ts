@@ -1,0 +1,44 @@
+/** What a file is, told from its first bytes. Names and declared content types are never asked. */
+import { fileTypeFromBuffer } from 'file-type'
+import { hasAscii } from './text.ts'
+import { rootElement } from './xml.ts'
+
+/** How much of the head the type library is shown. */
+const SAMPLE_BYTES = 16_384
+
+/**
+ * The MIME type that the bytes show, or null for text and everything unknown.
+ * The four commonest image types are told here at once; the rest by `file-type`, SVG by its root element.
+ */
+export async function sniff(head: Uint8Array): Promise<string | null> {
+  if (head.length < 3) return null
+  if (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff) return 'image/jpeg'
+  if (hasAscii(head, 0, '\x89PNG\r\n\x1a\n')) return 'image/png'
+  if (hasAscii(head, 0, 'GIF8')) return 'image/gif'
+  if (hasAscii(head, 0, 'RIFF') && hasAscii(head, 8, 'WEBP')) return 'image/webp'
+  if (startsAsMarkup(head)) {
+    const root = rootElement(head)
+    if (root !== null && root.local === 'svg') return 'image/svg+xml'
+  }
+  const found = await fileTypeFromBuffer(head.subarray(0, SAMPLE_BYTES))
+  // A TIFF's directory, by which the library tells the cameras' raw files apart, often stands at the end of the file.
+  return found?.mime ?? (isTiff(head) ? 'image/tiff' : null)
+}
+
+function isTiff(head: Uint8Array): boolean {
+  return ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].some((mark) => hasAscii(head, 0, mark))
+}
+
+/** The first thing after a byte order mark and white space is `<`. */
+function startsAsMarkup(head: Uint8Array): boolean {
+  let at = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0
+  while (at < head.length && (head[at] === 0x20 || head[at] === 0x09 || head[at] === 0x0a || head[at] === 0x0d)) at++
+  return head[at] === 0x3c
+}
+
+const IMAGE_NAME = /\.(?:jpe?g|jfif|png|apng|gif|webp|tiff?|bmp|dib|ico|heic|heif|avif|svg)$/i
+
+/** True when a key ends as image files do: then bytes that are no image are a fault, not merely another kind of file. */
+export function claimsImage(key: string): boolean {
+  return IMAGE_NAME.test(key)
+}
