@@ -44,9 +44,15 @@ export const limits = {
   fileCacheBytes: 64 * MiB,
   /** Distinct values whose partition is computed outside DuckDB, at a time. */
   partitionValuesPage: 10_000,
+  /** Compaction: files of one size step before they are merged, the size that counts as full, bytes rewritten in a turn. */
+  compactFilesPerStep: 8,
+  compactTargetBytes: 128 * MiB,
+  compactTurnBytesMax: 512 * MiB,
+  /** Share of dead rows from which a file is rewritten by itself. */
+  compactDeadShare: 0.3,
   /** Snapshots kept by default, by count and by age. */
   snapshotsKeptMin: 20,
-  snapshotsKeptMax: 200,
+  snapshotsKeptMax: 500,
   snapshotAgeMaxMs: 5 * 24 * 3600 * 1000,
   metadataVersionsKept: 20,
 

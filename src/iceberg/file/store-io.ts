@@ -1,6 +1,15 @@
 /**
  * `FileIO` over a store: locations under one root become keys of the store.
+ *
+ * Files never change once written, so what was read once is right for ever: small files (metadata, manifest lists,
+ * manifests) stay in memory, the least recently used leave first. A file deleted here leaves the cache; one deleted by
+ * another program may still be read from it, which is what a reader of an older snapshot wants.
  */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Fault } from '../../base/fault.ts'
+import { uuidv7 } from '../../base/ids.ts'
+import { limits } from '../../base/limits.ts'
 import type { Store } from '../../store/store.ts'
 import type { FileIO } from './file.ts'
 
@@ -13,6 +22,123 @@ export interface StoreIoOptions {
   cacheBytes?: number
 }
 
-export function storeIo(_store: Store, _options: StoreIoOptions): FileIO {
-  throw new Error('not built yet')
+/** A file above this share of the cache is not kept. */
+const CACHED_SHARE = 1 / 8
+
+export function storeIo(store: Store, options: StoreIoOptions): FileIO {
+  return new StoreIo(store, options)
+}
+
+/** `file:///x`, `file:/x` and `/x` → `/x`; other schemes stay. No trailing slash. The text is taken as it is, not decoded. */
+export function plainLocation(location: string): string {
+  const path = location.replace(/^file:\/*(?=\/)/, '')
+  return path.length > 1 ? path.replace(/\/+$/, '') : path
+}
+
+class StoreIo implements FileIO {
+  readonly #store: Store
+  readonly #root: string
+  readonly #plainRoot: string
+  readonly #scratchDir: string
+  readonly #cacheBytesMax: number
+  readonly #cache = new Map<string, Uint8Array>()
+  #cacheBytes = 0
+
+  constructor(store: Store, options: StoreIoOptions) {
+    this.#store = store
+    this.#root = options.root.replace(/\/+$/, '')
+    this.#plainRoot = plainLocation(options.root)
+    this.#scratchDir = options.scratchDir
+    this.#cacheBytesMax = options.cacheBytes ?? limits.fileCacheBytes
+  }
+
+  async read(location: string): Promise<Uint8Array> {
+    const key = this.#key(location)
+    const cached = this.#cache.get(key)
+    if (cached !== undefined) {
+      this.#cache.delete(key)
+      this.#cache.set(key, cached)
+      return cached
+    }
+    const bytes = await this.#store.get(key)
+    this.#keep(key, bytes)
+    return bytes
+  }
+
+  async write(location: string, bytes: Uint8Array): Promise<void> {
+    const key = this.#key(location)
+    if (!(await this.#store.putIfAbsent(key, bytes))) {
+      throw new Fault(
+        'conflict',
+        `${location} exists already; files of a table are never overwritten: choose a new name`,
+        {
+          location,
+        },
+      )
+    }
+    this.#keep(key, bytes)
+  }
+
+  async exists(location: string): Promise<boolean> {
+    return (await this.#store.head(this.#key(location))) !== null
+  }
+
+  async localFile(location: string): Promise<string> {
+    return this.#store.localFile(this.#key(location))
+  }
+
+  async scratch(suffix: string): Promise<string> {
+    await mkdir(this.#scratchDir, { recursive: true })
+    return join(this.#scratchDir, `${uuidv7(Date.now())}${suffix}`)
+  }
+
+  async putFile(location: string, localPath: string): Promise<number> {
+    return (await this.#store.putFile(this.#key(location), localPath)).sizeBytes
+  }
+
+  async delete(locations: readonly string[]): Promise<void> {
+    const keys = locations.map((location) => this.#key(location))
+    for (const key of keys) this.#forget(key)
+    await this.#store.delete(keys)
+  }
+
+  async *list(location: string): AsyncGenerator<{ location: string; sizeBytes: number; lastModifiedMs: number }> {
+    const prefix = plainLocation(location) === this.#plainRoot ? '' : `${this.#key(location.replace(/\/+$/, ''))}/`
+    for await (const { key, sizeBytes, lastModifiedMs } of this.#store.list(prefix)) {
+      yield { location: `${this.#root}/${key}`, sizeBytes, lastModifiedMs }
+    }
+  }
+
+  /** @throws Fault `invalid` for a location outside the root */
+  #key(location: string): string {
+    const plain = plainLocation(location)
+    const prefix = this.#plainRoot.endsWith('/') ? this.#plainRoot : `${this.#plainRoot}/`
+    if (!plain.startsWith(prefix) || plain.length === prefix.length) {
+      throw new Fault(
+        'invalid',
+        `expected a location under ${this.#root}, got ${location}: no configured store serves it; add one for that place, or copy the table into this warehouse`,
+        { location },
+      )
+    }
+    return plain.slice(prefix.length)
+  }
+
+  #keep(key: string, bytes: Uint8Array): void {
+    if (bytes.length > this.#cacheBytesMax * CACHED_SHARE) return
+    this.#forget(key)
+    this.#cache.set(key, bytes)
+    this.#cacheBytes += bytes.length
+    for (const [oldest, { length }] of this.#cache) {
+      if (this.#cacheBytes <= this.#cacheBytesMax) break
+      this.#cache.delete(oldest)
+      this.#cacheBytes -= length
+    }
+  }
+
+  #forget(key: string): void {
+    const bytes = this.#cache.get(key)
+    if (bytes === undefined) return
+    this.#cache.delete(key)
+    this.#cacheBytes -= bytes.length
+  }
 }
