@@ -59,7 +59,6 @@ export interface Catalog {
   close(): Promise<void>
 }
 
-
 /** Ident → `a.b.table`, for messages and commands. */
 export function formatIdent(ident: TableIdent): string {
   return [...ident.namespace, ident.name].join('.')

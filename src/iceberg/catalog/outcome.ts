@@ -1,0 +1,34 @@
+/**
+ * Whether a commit happened, told from the table as it is now. Pure.
+ *
+ * Each metadata file lists those before it (`metadata-log`, spec "Table Metadata"), so a table's history of files shows
+ * what followed a given one. As each file is followed by exactly one other, that decides who won.
+ */
+import type { TableMetadata } from '../spec/table-metadata.ts'
+import { sameLocation } from './metadata-file.ts'
+
+export type Outcome = 'committed' | 'lost' | 'unknown'
+
+/**
+ * @param base location of the file that the commit was to follow
+ * @param ours location of the file that it wrote
+ * @param now the table as it is now, with its location
+ */
+export function outcomeOf(base: string, ours: string, now: { location: string; metadata: TableMetadata }): Outcome {
+  const files = [...now.metadata['metadata-log'].map((entry) => entry['metadata-file']), now.location].map(sameLocation)
+  if (files.includes(sameLocation(ours))) return 'committed'
+  // Still at the base, or another file follows it: ours can no longer.
+  if (files.includes(sameLocation(base))) return 'lost'
+  // The log was cut after the base.
+  return 'unknown'
+}
+
+/** Metadata files that `next` no longer lists, in the folder it is itself in: nothing refers to them any more. */
+export function droppedFromLog(base: TableMetadata, next: TableMetadata, nextLocation: string): string[] {
+  const folder = sameLocation(nextLocation.slice(0, nextLocation.lastIndexOf('/') + 1))
+  const kept = new Set(next['metadata-log'].map((entry) => sameLocation(entry['metadata-file'])))
+  return base['metadata-log']
+    .map((entry) => entry['metadata-file'])
+    .filter((location) => !kept.has(sameLocation(location)))
+    .filter((location) => sameLocation(location.slice(0, location.lastIndexOf('/') + 1)) === folder)
+}
