@@ -192,11 +192,11 @@ export function partitionPath(columns: readonly PartitionColumn[], values: reado
   return columns
     .map(
       (column, at) =>
-        `${escape(column.name)}=${escape(humanValue(column.transform, column.sourceType, values[at] ?? null))}`,
+        `${urlEscape(column.name)}=${urlEscape(humanValue(column.transform, column.sourceType, values[at] ?? null))}`,
     )
     .join('/')
 }
 
-function escape(text: string): string {
+function urlEscape(text: string): string {
   return encodeURIComponent(text.toWellFormed())
 }

@@ -11,44 +11,41 @@ import type { TableMetadata, TableRequirement } from './table-metadata.ts'
  */
 export function checkRequirements(metadata: TableMetadata | null, requirements: readonly TableRequirement[]): void {
   for (const requirement of requirements) {
-    if (requirement.type === 'assert-create') {
-      if (metadata !== null) throw conflict(requirement.type, 'no table', `one with uuid ${metadata['table-uuid']}`)
+    const name = requirement.type === 'assert-ref-snapshot-id' ? `of ref "${requirement.ref}"` : 'of the table'
+    if (metadata === null) {
+      if (requirement.type !== 'assert-create') throw conflict(`${requirement.type} ${name}`, 'a table', 'none')
       continue
     }
-    if (metadata === null) throw conflict(requirement.type, 'a table', 'none')
-    checkOne(metadata, requirement)
+    const { expected, got } = factsOf(metadata, requirement)
+    if (expected !== got)
+      throw conflict(`${requirement.type} ${name}`, String(expected ?? 'none'), String(got ?? 'none'))
   }
 }
 
-function checkOne(metadata: TableMetadata, requirement: Exclude<TableRequirement, { type: 'assert-create' }>): void {
+type Fact = bigint | number | string | null
+
+/** What the requirement asks for, and what the table has. */
+function factsOf(metadata: TableMetadata, requirement: TableRequirement): { expected: Fact; got: Fact } {
   switch (requirement.type) {
+    case 'assert-create':
+      return { expected: 'no table', got: `one with uuid ${metadata['table-uuid']}` }
     case 'assert-table-uuid':
-      return mustEqual(requirement.type, requirement.uuid.toLowerCase(), metadata['table-uuid'].toLowerCase())
-    case 'assert-ref-snapshot-id': {
-      const got = metadata.refs[requirement.ref]?.['snapshot-id'] ?? null
-      return mustEqual(`${requirement.type} of "${requirement.ref}"`, requirement['snapshot-id'], got)
-    }
+      return { expected: requirement.uuid.toLowerCase(), got: metadata['table-uuid'].toLowerCase() }
+    case 'assert-ref-snapshot-id':
+      return { expected: requirement['snapshot-id'], got: metadata.refs[requirement.ref]?.['snapshot-id'] ?? null }
     case 'assert-last-assigned-field-id':
-      return mustEqual(requirement.type, requirement['last-assigned-field-id'], metadata['last-column-id'])
+      return { expected: requirement['last-assigned-field-id'], got: metadata['last-column-id'] }
     case 'assert-current-schema-id':
-      return mustEqual(requirement.type, requirement['current-schema-id'], metadata['current-schema-id'])
+      return { expected: requirement['current-schema-id'], got: metadata['current-schema-id'] }
     case 'assert-last-assigned-partition-id':
-      return mustEqual(requirement.type, requirement['last-assigned-partition-id'], metadata['last-partition-id'])
+      return { expected: requirement['last-assigned-partition-id'], got: metadata['last-partition-id'] }
     case 'assert-default-spec-id':
-      return mustEqual(requirement.type, requirement['default-spec-id'], metadata['default-spec-id'])
+      return { expected: requirement['default-spec-id'], got: metadata['default-spec-id'] }
     case 'assert-default-sort-order-id':
-      return mustEqual(requirement.type, requirement['default-sort-order-id'], metadata['default-sort-order-id'])
+      return { expected: requirement['default-sort-order-id'], got: metadata['default-sort-order-id'] }
     default:
-      unreachable(requirement)
+      return unreachable(requirement)
   }
-}
-
-function mustEqual(
-  requirement: string,
-  expected: bigint | number | string | null,
-  got: bigint | number | string | null,
-): void {
-  if (expected !== got) throw conflict(requirement, String(expected ?? 'none'), String(got ?? 'none'))
 }
 
 function conflict(requirement: string, expected: string, got: string): Fault {

@@ -9,7 +9,6 @@
  *    entries before it along, and snapshots that were current only within this change are not in it.
  * 3. `current-snapshot-id` is that of branch `main`, and every reference points to a snapshot that is there.
  */
-import { unreachable } from '../../base/assert.ts'
 import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { UNSORTED, withoutTrailingSlash } from './metadata-json.ts'
@@ -166,62 +165,51 @@ function logPreviousFile(next: TableMetadata, base: TableMetadata, options: Appl
   next['metadata-log'] = [...base['metadata-log'], entry].slice(-kept)
 }
 
+type Handlers = {
+  [A in TableUpdate['action']]: (draft: Draft, update: Extract<TableUpdate, { action: A }>) => void
+}
+
+/** What each update does; a new variant becomes a compile error here. */
+const HANDLERS: Handlers = {
+  'assign-uuid': (draft, update) => assignUuid(draft, update.uuid),
+  'upgrade-format-version': (draft, update) => upgradeFormat(draft, update['format-version']),
+  'set-location': (draft, update) => set(draft, 'location', withoutTrailingSlash(update.location)),
+  'set-properties': (draft, update) => set(draft, 'properties', { ...draft.metadata.properties, ...update.updates }),
+  'remove-properties': (draft, update) => {
+    const removed = new Set(update.removals)
+    const kept = Object.entries(draft.metadata.properties).filter(([name]) => !removed.has(name))
+    set(draft, 'properties', Object.fromEntries(kept))
+  },
+  'add-schema': (draft, update) => addSchema(draft, update.schema),
+  'set-current-schema': (draft, update) => setCurrentSchema(draft, update['schema-id']),
+  'add-spec': (draft, update) => addSpec(draft, update.spec),
+  'set-default-spec': (draft, update) => setDefaultSpec(draft, update['spec-id']),
+  'add-sort-order': (draft, update) => addOrder(draft, update['sort-order']),
+  'set-default-sort-order': (draft, update) => setDefaultOrder(draft, update['sort-order-id']),
+  'remove-schemas': (draft, update) => removeSchemas(draft, update['schema-ids']),
+  'remove-partition-specs': (draft, update) => removeSpecs(draft, update['spec-ids']),
+  'add-snapshot': (draft, update) => addSnapshot(draft, update.snapshot),
+  'set-snapshot-ref': (draft, { action: _action, 'ref-name': name, ...ref }) => setRef(draft, name, ref),
+  'remove-snapshot-ref': (draft, update) => removeRef(draft, update['ref-name']),
+  'remove-snapshots': (draft, update) => removeSnapshots(draft, update['snapshot-ids']),
+  'set-statistics': (draft, update) => setStatistics(draft, 'statistics', update.statistics),
+  'remove-statistics': (draft, update) => removeStatistics(draft, 'statistics', update['snapshot-id']),
+  'set-partition-statistics': (draft, update) =>
+    setStatistics(draft, 'partition-statistics', update['partition-statistics']),
+  'remove-partition-statistics': (draft, update) =>
+    removeStatistics(draft, 'partition-statistics', update['snapshot-id']),
+  'add-encryption-key': refuseKeys,
+  'remove-encryption-key': refuseKeys,
+}
+
 function applyUpdate(draft: Draft, update: TableUpdate): void {
-  const { metadata } = draft
-  switch (update.action) {
-    case 'assign-uuid':
-      return assignUuid(draft, update.uuid)
-    case 'upgrade-format-version':
-      return upgradeFormat(draft, update['format-version'])
-    case 'set-location':
-      return set(draft, 'location', withoutTrailingSlash(update.location))
-    case 'set-properties':
-      return set(draft, 'properties', { ...metadata.properties, ...update.updates })
-    case 'remove-properties': {
-      const removed = new Set(update.removals)
-      const kept = Object.entries(metadata.properties).filter(([name]) => !removed.has(name))
-      return set(draft, 'properties', Object.fromEntries(kept))
-    }
-    case 'add-schema':
-      return addSchema(draft, update.schema)
-    case 'set-current-schema':
-      return setCurrentSchema(draft, update['schema-id'])
-    case 'add-spec':
-      return addSpec(draft, update.spec)
-    case 'set-default-spec':
-      return setDefaultSpec(draft, update['spec-id'])
-    case 'add-sort-order':
-      return addOrder(draft, update['sort-order'])
-    case 'set-default-sort-order':
-      return setDefaultOrder(draft, update['sort-order-id'])
-    case 'remove-schemas':
-      return removeSchemas(draft, update['schema-ids'])
-    case 'remove-partition-specs':
-      return removeSpecs(draft, update['spec-ids'])
-    case 'add-snapshot':
-      return addSnapshot(draft, update.snapshot)
-    case 'set-snapshot-ref': {
-      const { action: _action, 'ref-name': name, ...ref } = update
-      return setRef(draft, name, ref)
-    }
-    case 'remove-snapshot-ref':
-      return removeRef(draft, update['ref-name'])
-    case 'remove-snapshots':
-      return removeSnapshots(draft, update['snapshot-ids'])
-    case 'set-statistics':
-      return setStatistics(draft, 'statistics', update.statistics)
-    case 'remove-statistics':
-      return removeStatistics(draft, 'statistics', update['snapshot-id'])
-    case 'set-partition-statistics':
-      return setStatistics(draft, 'partition-statistics', update['partition-statistics'])
-    case 'remove-partition-statistics':
-      return removeStatistics(draft, 'partition-statistics', update['snapshot-id'])
-    case 'add-encryption-key':
-    case 'remove-encryption-key':
-      throw new Fault('unsupported', 'encryption keys of a table are carried along but not changed here')
-    default:
-      unreachable(update)
-  }
+  const handler = HANDLERS[update.action] as ((draft: Draft, update: TableUpdate) => void) | undefined
+  if (handler === undefined) throw new Fault('unsupported', `the update "${update.action}" is not known here`)
+  handler(draft, update)
+}
+
+function refuseKeys(): void {
+  throw new Fault('unsupported', 'encryption keys of a table are carried along but not changed here')
 }
 
 function set<K extends 'location' | 'properties'>(draft: Draft, key: K, value: TableMetadata[K]): void {
