@@ -20,7 +20,7 @@ export interface Home {
   /** `file:///…/warehouse` without a slash at the end. */
   warehouseUri: string
   warehouseDir: string
-  logDir(name: string): string
+  logsDir: string
   indexPath(table: string): string
   statePath(name: string): string
   scratchDir: string
@@ -37,7 +37,7 @@ export function homeAt(dir: string | undefined, env: Readonly<Record<string, str
     warehouseDir,
     // Not percent-encoded: engines take the text of a location as it is.
     warehouseUri: `file://${warehouseDir}`,
-    logDir: (name) => path.join(root, 'logs', name),
+    logsDir: path.join(root, 'logs'),
     indexPath: (table) => path.join(root, 'index', `${table}.duckdb`),
     statePath: (name) => path.join(root, 'state', name),
     scratchDir: path.join(root, 'tmp', 'scratch'),

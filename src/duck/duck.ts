@@ -77,6 +77,19 @@ export class DuckSession {
     return this.#inOrder(async () => (await this.#connection.runAndReadAll(sql, params)).getRowObjects())
   }
 
+  /**
+   * Runs one statement and gives its rows in pages of up to 2,048, as they are made: memory is bounded by a page.
+   * Nothing else may run on this connection until the iteration ends.
+   */
+  async *pages(sql: string): AsyncGenerator<DuckRow[]> {
+    const result = await this.#inOrder(() => this.#connection.stream(sql))
+    try {
+      yield* result.yieldRowObjects()
+    } catch (error) {
+      throw duckFault(error)
+    }
+  }
+
   /** The first row's first column, or undefined when there is none. */
   async value(sql: string, params: DuckDBValue[] = []): Promise<DuckDBValue | undefined> {
     const row = (await this.rows(sql, params))[0]

@@ -104,6 +104,7 @@ export class TableFeed {
     if (end <= from) return
     await this.#commitRange(segments, from, end)
     this.#position = end
+    await log.trim(end)
     for (const what of (await this.#options.upkeep?.()) ?? []) onEvent({ kind: 'upkeep', table: writer.name, what })
   }
 

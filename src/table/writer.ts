@@ -11,22 +11,21 @@
 import { assert, must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import { snapshotId as newSnapshotId, uuidv7 } from '../base/ids.ts'
+import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { type DuckSession, ident } from '../duck/duck.ts'
-import { rowDelta } from '../iceberg/action/row-delta.ts'
 import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { commitChange } from '../iceberg/catalog/commit.ts'
 import { writeDataFiles } from '../iceberg/file/data-writer.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
-import { writeSnapshotFiles } from '../iceberg/file/snapshot-files.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import type { Segment } from '../log/log.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { RowIndex } from './row-index.ts'
+import { planSnapshot } from './snapshot-plan.ts'
 import { type CommitReport, SUMMARY, type TableDefinition } from './table.ts'
 import { ensureTable } from './table-setup.ts'
 import { keyHash, segmentRelation, valueExpression } from './transport.ts'
@@ -196,17 +195,26 @@ export class TableWriter {
     })
   }
 
+  /**
+   * Positions were looked up at `base`: at another snapshot they may be wrong.
+   * @throws Fault `conflict` when `metadata` is at another snapshot
+   */
+  assertStill(base: LoadedTable, metadata: TableMetadata): void {
+    if (metadata['current-snapshot-id'] !== base.metadata['current-snapshot-id']) {
+      throw new Fault('conflict', `${this.name} was changed by somebody else meanwhile`)
+    }
+  }
+
   async #commitSnapshot(base: LoadedTable, dataFiles: DataFile[], deleteFiles: DataFile[], end: number): Promise<LoadedTable> {
     const { catalog, io, clock } = this.#parts
-    const baseSnapshot = base.metadata['current-snapshot-id']
     const commitId = uuidv7(clock.nowMs())
     const { table } = await commitChange(catalog, this.#definition.ident, {
       commitId,
       clock,
       plan: async ({ metadata }) => {
-        // The positions were looked up at `base`: at another snapshot they may be wrong, so begin again.
-        if (metadata['current-snapshot-id'] !== baseSnapshot) throw new Fault('conflict', `${this.name} was changed by somebody else meanwhile`)
-        return planSnapshot(io, metadata, { dataFiles, deleteFiles, nowMs: clock.nowMs(), summary: { [SUMMARY.offset]: String(end), [SUMMARY.commitId]: commitId, [SUMMARY.log]: this.#logName } })
+        this.assertStill(base, metadata)
+        const summary = { [SUMMARY.offset]: String(end), [SUMMARY.commitId]: commitId, [SUMMARY.log]: this.#logName }
+        return planSnapshot(io, metadata, { dataFiles, deleteFiles, removedPaths: new Set(), sameRows: false, nowMs: clock.nowMs(), summary })
       },
     })
     return table
@@ -228,30 +236,6 @@ export class TableWriter {
     })
     await index.merge()
   }
-}
-
-interface SnapshotPlan {
-  dataFiles: readonly DataFile[]
-  deleteFiles: readonly DataFile[]
-  nowMs: number
-  summary: Record<string, string>
-}
-
-/** Manifests and manifest list for new files, then the change that makes them the current snapshot. */
-async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: SnapshotPlan) {
-  const snapshotId = newSnapshotId()
-  const files = await writeSnapshotFiles(io, {
-    metadata,
-    snapshotId,
-    sequenceNumber: metadata['last-sequence-number'] + 1,
-    addedDataFiles: plan.dataFiles,
-    addedDeleteFiles: plan.deleteFiles,
-    removedPaths: new Set(),
-    mergeCount: limits.manifestsMergeCount,
-    manifestBytesTarget: limits.manifestBytesTarget,
-    nowMs: plan.nowMs,
-  })
-  return rowDelta(metadata, { snapshotId, manifestList: files.manifestList, timestampMs: plan.nowMs, counts: files.counts, summary: plan.summary })
 }
 
 /** The offset that the newest snapshot of ours in the current one's ancestry carries; 0 when there is none. */

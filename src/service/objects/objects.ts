@@ -14,13 +14,14 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
-import { type TableChangeEntry, tableChangeText } from '../../change/table-change.ts'
+import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
+import { appendChanges } from './append.ts'
 import { compileMapping, type ContentMapping } from './mapping.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
-import { type Effect, visible } from './version-state.ts'
+import { type Effect, type VersionState, visible } from './version-state.ts'
 import type { AppliedEvent, VersionStore } from './version-store.ts'
 
 export interface ObjectsParts {
@@ -36,6 +37,8 @@ export interface ObjectsParts {
   extract: (event: ObjectEvent) => Promise<Extraction>
   onProgress?: (counts: ObjectsCounts) => void
 }
+
+export type VersionKey = Pick<ObjectEvent, 'bucket' | 'key' | 'versionId'>
 
 /** Totals since the service was opened. */
 export interface ObjectsCounts {
@@ -53,6 +56,7 @@ export class ObjectsService {
   readonly #stop = new AbortController()
   readonly counts: ObjectsCounts
   #position: number
+  #moved = Promise.withResolvers<void>()
   #running: Promise<void> | null = null
 
   constructor(parts: ObjectsParts) {
@@ -77,9 +81,22 @@ export class ObjectsService {
     return this.#parts.objects.end
   }
 
+  /** End offset of the events that are durable. */
+  get accepted(): number {
+    return this.#parts.objects.end
+  }
+
   /** Every event before this offset has been passed on to the table logs. */
   get position(): number {
     return this.#position
+  }
+
+  /** Resolves when every event before `offset` has been passed on; rejects when aborted. */
+  async passed(offset: number, signal: AbortSignal): Promise<void> {
+    while (this.#position < offset) {
+      signal.throwIfAborted()
+      await Promise.race([this.#moved.promise, this.#parts.clock.sleep(limits.commitBackoffMaxMs, signal)])
+    }
   }
 
   /** Passes on everything that the objects log holds now. */
@@ -98,10 +115,19 @@ export class ObjectsService {
     await this.#running
   }
 
-  /** Extracts the newest bytes of versions anew and passes their rows on: for replays and new columns. */
-  async reextract(events: readonly ObjectEvent[]): Promise<void> {
-    const rows = await Promise.all(events.map((event) => this.#contentChange(event, this.#position)))
-    await appendAll(this.#parts.content, rows)
+  /**
+   * Passes on what is known of these versions as it is now, their bytes read anew: for replays. Versions that are not
+   * known are left out. Returns how many still had something that could not be read. Not while the stage is running.
+   */
+  async refresh(versions: readonly VersionKey[]): Promise<number> {
+    const faultsBefore = this.counts.extractFaults
+    for (const { bucket, key, versionId } of versions) {
+      const state = this.#parts.versions.get(bucket, key, versionId)
+      if (state === null) continue
+      await appendChanges(this.#parts.inventory, [inventoryChange(this.#position, state)])
+      await appendChanges(this.#parts.content, [await this.#contentOf(this.#position, state)])
+    }
+    return this.counts.extractFaults - faultsBefore
   }
 
   async #follow(onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
@@ -134,11 +160,13 @@ export class ObjectsService {
     for (const { effect } of applied) this.counts.byEffect[effect]++
 
     const touched = lastOfEachVersion(applied)
-    await appendAll(this.#parts.journal, events.map(({ offset, event }) => ({ input: offset, op: 'upsert', row: journalRow(event) })))
-    await appendAll(this.#parts.inventory, touched.filter((version) => version.changedOffset >= this.#position).map(inventoryChange))
-    await appendAll(this.#parts.content, await this.#contentChanges(touched))
+    await appendChanges(this.#parts.journal, events.map(({ offset, event }) => ({ input: offset, op: 'upsert', row: journalRow(event) })))
+    await appendChanges(this.#parts.inventory, touched.filter((version) => version.changedOffset >= this.#position).map(({ offset, state }) => inventoryChange(offset, state)))
+    await appendChanges(this.#parts.content, await this.#contentChanges(touched))
     versions.setEmitted(end)
     this.#position = end
+    this.#moved.resolve()
+    this.#moved = Promise.withResolvers<void>()
     this.counts.events += events.length
     this.#parts.onProgress?.(this.counts)
   }
@@ -146,13 +174,13 @@ export class ObjectsService {
   /** Changes of the content table for versions whose deciding event is in this window. */
   async #contentChanges(touched: readonly AppliedEvent[]): Promise<TableChangeEntry[]> {
     const decided = touched.filter(({ tipOffset }) => tipOffset >= this.#position)
-    return Promise.all(
-      decided.map(async ({ offset, state }) => {
-        const { event, present, isDeleteMarker } = visible(state)
-        if (present && !isDeleteMarker) return this.#contentChange(event, offset)
-        return { input: offset, op: 'delete' as const, row: versionKey(event, 'versionId') }
-      }),
-    )
+    return Promise.all(decided.map(({ offset, state }) => this.#contentOf(offset, state)))
+  }
+
+  async #contentOf(input: number, state: VersionState): Promise<TableChangeEntry> {
+    const { event, present, isDeleteMarker } = visible(state)
+    if (present && !isDeleteMarker) return this.#contentChange(event, input)
+    return { input, op: 'delete', row: versionKey(event, 'versionId') }
   }
 
   async #contentChange(event: ObjectEvent, input: number): Promise<TableChangeEntry> {
@@ -179,28 +207,10 @@ export class ObjectsService {
   }
 }
 
-/** In batches that the log takes, each whole; a batch's changes are in the order of their inputs. */
-async function appendAll(log: Log, changes: readonly TableChangeEntry[]): Promise<void> {
-  let batch: string[] = []
-  let bytes = 0
-  for (const change of changes) {
-    const text = tableChangeText(change)
-    const size = Buffer.byteLength(text) + 32
-    if (batch.length > 0 && (bytes + size > limits.logBatchBytesMax || batch.length >= limits.logBatchEntriesMax)) {
-      await log.append(batch)
-      batch = []
-      bytes = 0
-    }
-    batch.push(text)
-    bytes += size
-  }
-  if (batch.length > 0) await log.append(batch)
-}
-
-function inventoryChange({ offset, state }: AppliedEvent): TableChangeEntry {
+function inventoryChange(input: number, state: VersionState): TableChangeEntry {
   const version = visible(state)
-  if (!version.present) return { input: offset, op: 'delete', row: versionKey(version.event, 'version_id') }
-  return { input: offset, op: 'upsert', row: inventoryRow(version) }
+  if (!version.present) return { input, op: 'delete', row: versionKey(version.event, 'version_id') }
+  return { input, op: 'upsert', row: inventoryRow(version) }
 }
 
 /** Per version the last event applied, in the order of offsets. */

@@ -1,0 +1,157 @@
+/**
+ * The whole pipeline wired: logs, the objects service, one feed per table. One process owns it per state folder; the
+ * logs' locks see to that.
+ */
+import { assert } from '../base/assert.ts'
+import type { Fault } from '../base/fault.ts'
+import { messageOf } from '../base/fault.ts'
+import type { Log } from '../log/log.ts'
+import { openSegmentLog } from '../log/segments.ts'
+import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
+import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
+import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
+import { TableFeed } from '../table/feed.ts'
+import type { FeedEvent, TableDefinition } from '../table/table.ts'
+import { upkeep } from '../table/upkeep.ts'
+import { TableWriter } from '../table/writer.ts'
+import { fillAddedColumns } from '../service/objects/backfill.ts'
+import { Buckets } from './buckets.ts'
+import type { Config } from './config.ts'
+import type { Home } from './home.ts'
+import { objectTables } from './object-tables.ts'
+import { openReader, type Reader } from './reader.ts'
+
+export interface EngineOptions {
+  home: Home
+  config: Config
+  /** Folder that relative paths in the configuration start from. */
+  configDir: string
+  onEvent?: (event: FeedEvent) => void
+  onProgress?: (counts: ObjectsCounts) => void
+}
+
+export interface Engine extends Reader {
+  objects: ObjectsService
+  versions: VersionStore
+  deadLetters: DeadLetters
+  buckets: Buckets
+  /** Feeds by log name: journal, inventory, content, dead-letters. */
+  feeds: ReadonlyMap<string, TableFeed>
+  writers: ReadonlyMap<string, TableWriter>
+  /** The tables' logs, by the same names. */
+  logs: ReadonlyMap<string, Log>
+  /** Follows everything until `close`. */
+  start(onFault: (fault: Fault, retryInMs: number) => void): void
+  /** Passes on and commits everything accepted so far. */
+  drain(): Promise<void>
+}
+
+interface TablePart {
+  log: Log
+  definition: TableDefinition
+}
+
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { home, config } = options
+  const closers: (() => Promise<unknown> | unknown)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    const log = async (name: string) => {
+      const opened = await openSegmentLog({ dir: home.logsDir, name })
+      closers.push(() => opened.close())
+      return opened
+    }
+    // The logs first: their locks tell a second process that the home is taken, before it touches anything.
+    const objectsLog = await log('objects')
+    const tables = objectTables(config)
+    const parts = new Map<string, TablePart>([
+      ['journal', { log: await log('journal'), definition: tables.journal }],
+      ['inventory', { log: await log('inventory'), definition: tables.inventory }],
+      ['content', { log: await log('content'), definition: tables.content }],
+      ['dead-letters', { log: await log('dead-letters'), definition: deadLetterTable }],
+    ])
+    const reader = await openReader(home, config, true)
+    closers.push(() => reader.close())
+    const { clock } = reader
+    const part = (name: string): TablePart => {
+      const found = parts.get(name)
+      assert(found !== undefined, `log ${name} is one of the table logs`)
+      return found
+    }
+    const deadLetters = new DeadLetters(part('dead-letters').log, clock)
+
+    const feeds = new Map<string, TableFeed>()
+    const writers = new Map<string, TableWriter>()
+    for (const [name, { log: tableLog, definition }] of parts) {
+      const session = await reader.duck.connect()
+      const writer = await TableWriter.open({ catalog: reader.catalog, io: reader.io, session, clock }, { definition, indexPath: home.indexPath(name), logName: name })
+      closers.push(() => writer.close())
+      writers.set(name, writer)
+      const feed = await TableFeed.open({
+        writer,
+        log: tableLog,
+        clock,
+        onEvent: (event) => options.onEvent?.(event),
+        onPoison: (text, reason) => deadLetters.add([{ stage: 'commit', stream: name, code: reason.kind, reason: reason.message, payload: Buffer.from(text), subject: writer.name }]),
+        upkeep: () => upkeep(writer),
+        ...(config.limits.commitLingerMs === undefined ? {} : { lingerMs: config.limits.commitLingerMs }),
+      })
+      feeds.set(name, feed)
+    }
+
+    const versions = openVersionStore({ path: home.statePath('objects.db') })
+    closers.push(() => versions.close())
+    const buckets = await Buckets.open(config, options.configDir)
+    closers.push(() => buckets.close())
+    const objects = new ObjectsService({
+      objects: objectsLog,
+      journal: part('journal').log,
+      inventory: part('inventory').log,
+      content: part('content').log,
+      versions,
+      deadLetters,
+      clock,
+      mapping: tables.mapping,
+      extract: (event) => buckets.extract(event),
+      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    })
+
+    const drain = async () => {
+      await objects.drain()
+      for (const feed of feeds.values()) await feed.drain()
+      await objectsLog.trim(objects.position)
+    }
+    await fillAddedColumns({ duck: reader.duck, writer: must(writers, 'content'), feed: must(feeds, 'content'), log: part('content').log, mapping: tables.mapping })
+    return {
+      ...reader,
+      objects,
+      versions,
+      deadLetters,
+      buckets,
+      feeds,
+      writers,
+      logs: new Map([...parts].map(([name, { log: tableLog }]) => [name, tableLog])),
+      drain,
+      start: (onFault) => {
+        objects.start(onFault)
+        for (const feed of feeds.values()) feed.start()
+        closers.push(async () => {
+          await objects.stop()
+          await Promise.all([...feeds.values()].map((feed) => feed.stop()))
+        })
+      },
+      close,
+    }
+  } catch (error) {
+    await close().catch((second: unknown) => process.stderr.write(`while closing: ${messageOf(second)}\n`))
+    throw error
+  }
+}
+
+function must<T>(map: ReadonlyMap<string, T>, name: string): T {
+  const value = map.get(name)
+  assert(value !== undefined, `${name} is wired`)
+  return value
+}

@@ -1,0 +1,100 @@
+/** One run over a directory or a file of notifications, to the end: everything found is committed when it resolves. */
+import path from 'node:path'
+import { limits } from '../base/limits.ts'
+import type { ObjectEvent } from '../change/object-event.ts'
+import { DirectoryBucket } from '../service/objects/directory-bucket.ts'
+import { type Problem, readEventsFile } from '../source/source.ts'
+import type { Engine } from './engine.ts'
+
+export interface IngestCounts {
+  events: number
+  added: number
+  changed: number
+  removed: number
+  late: number
+  duplicates: number
+  ignored: number
+  problems: number
+  extracted: number
+  extractFaults: number
+  castErrors: number
+}
+
+const NOTHING: Omit<IngestCounts, 'events' | 'late' | 'duplicates' | 'extracted' | 'extractFaults' | 'castErrors'> = { added: 0, changed: 0, removed: 0, ignored: 0, problems: 0 }
+
+/** The directory as a bucket, its bytes attached to the engine. */
+export async function attachDirectory(engine: Engine, root: string, bucket: string): Promise<DirectoryBucket> {
+  const store = await engine.buckets.attachDirectory(bucket, root)
+  // Our own state inside the directory is no object: it would change with every commit, and so make the next.
+  const inside = path.relative(root, engine.home.dir)
+  const excluded = inside !== '' && !inside.startsWith('..') && !path.isAbsolute(inside) ? [inside.split(path.sep).join('/')] : []
+  return new DirectoryBucket({ bucket, root, store, excluded, objects: engine.objects, versions: engine.versions, clock: engine.clock })
+}
+
+export interface IngestDirectory {
+  root: string
+  bucket: string
+  onEvents?: (events: number) => void
+}
+
+export async function ingestDirectory(engine: Engine, { root, bucket, onEvents }: IngestDirectory): Promise<IngestCounts> {
+  const directory = await attachDirectory(engine, root, bucket)
+  // What an interrupted run left in the logs comes first: a comparison needs to know of it.
+  await engine.drain()
+  const counts = await directory.sync(onEvents)
+  await engine.drain()
+  return { ...NOTHING, ...stageCounts(engine), ...counts }
+}
+
+export interface IngestEvents {
+  input: AsyncIterable<Uint8Array>
+  /** For the subjects of dead letters. */
+  name: string
+  /** Folder of recorded objects. */
+  objects?: string
+  onEvents?: (events: number) => void
+}
+
+export async function ingestEvents(engine: Engine, { input, name, objects, onEvents }: IngestEvents): Promise<IngestCounts> {
+  if (objects !== undefined) engine.buckets.attachObjects(objects)
+  const counts = { ...NOTHING }
+  let batch: ObjectEvent[] = []
+  let told = 0
+  for await (const { line, result } of readEventsFile(input)) {
+    batch.push(...result.events)
+    counts.ignored += result.ignored.length
+    counts.problems += result.problems.length
+    if (result.problems.length > 0) await engine.deadLetters.add(result.problems.map((problem) => sourceLetter(problem, `${name}:${line}`)))
+    if (batch.length >= limits.extractWindow) {
+      await engine.objects.accept(batch)
+      told += batch.length
+      batch = []
+      onEvents?.(told)
+    }
+  }
+  await engine.objects.accept(batch)
+  await engine.drain()
+  return { ...counts, ...stageCounts(engine) }
+}
+
+function sourceLetter(problem: Problem, subject: string) {
+  return {
+    stage: 'source' as const,
+    stream: 'objects',
+    code: problem.reason,
+    reason: problem.message,
+    payload: Buffer.from(problem.payload, problem.encoding === 'base64' ? 'base64' : 'utf8'),
+    subject,
+  }
+}
+
+function stageCounts({ objects: { counts } }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {
+  return {
+    events: counts.events,
+    late: counts.byEffect.late,
+    duplicates: counts.byEffect.duplicate,
+    extracted: counts.extracted,
+    extractFaults: counts.extractFaults,
+    castErrors: counts.castErrors,
+  }
+}

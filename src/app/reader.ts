@@ -1,0 +1,48 @@
+/** The parts that only read: catalog, files, DuckDB. Any number of processes may hold them at once. */
+import { availableParallelism } from 'node:os'
+import { systemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+import { Duck } from '../duck/duck.ts'
+import type { Catalog } from '../iceberg/catalog/catalog.ts'
+import { openSqliteCatalog } from '../iceberg/catalog/sqlite.ts'
+import type { FileIO } from '../iceberg/file/file.ts'
+import { storeIo } from '../iceberg/file/store-io.ts'
+import { openFileStore } from '../store/file.ts'
+import type { Config } from './config.ts'
+import { CATALOG_NAME, type Home, prepareHome } from './home.ts'
+
+export interface Reader {
+  home: Home
+  config: Config
+  clock: Clock
+  duck: Duck
+  catalog: Catalog
+  io: FileIO
+  close(): Promise<void>
+}
+
+/** @param owner true for the one process that writes: it empties the scratch folder first */
+export async function openReader(home: Home, config: Config, owner = false): Promise<Reader> {
+  const clock = systemClock
+  await prepareHome(home, { clean: owner })
+  const warehouse = await openFileStore({ root: home.warehouseDir, create: true })
+  const io = storeIo(warehouse, { root: home.warehouseUri, scratchDir: home.scratchDir })
+  const catalog = await openSqliteCatalog({ path: home.catalogPath, name: CATALOG_NAME, warehouse: home.warehouseUri, io, clock })
+  const duck = await Duck.open({
+    memoryMiB: config.limits.memoryMiB,
+    threads: config.limits.threads ?? availableParallelism(),
+    spillDir: home.spillDir,
+  })
+  return {
+    home,
+    config,
+    clock,
+    duck,
+    catalog,
+    io,
+    close: async () => {
+      await catalog.close()
+      duck.close()
+    },
+  }
+}

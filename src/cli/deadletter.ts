@@ -1,0 +1,70 @@
+/** `tidewater deadletter`: what could not be taken, and sending it again. */
+import type { Command } from 'commander'
+import { replayLetters } from '../app/replay.ts'
+import { openReader } from '../app/reader.ts'
+import { openSql } from '../app/sql.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import { formatIdent } from '../iceberg/catalog/catalog.ts'
+import { formatJsonLines, formatTable } from '../query/format.ts'
+import { deadLetterTable } from '../service/deadletter/deadletter.ts'
+import { homeOption, type HomeOptions, settingOf, withEngine } from './common.ts'
+import { type OutputOptions, printPairs } from './output.ts'
+
+type LetterOptions = HomeOptions & OutputOptions & { all?: boolean; objects?: string; stage?: string; directory?: string; bucket?: string }
+
+const TABLE = formatIdent(deadLetterTable.ident)
+
+export function addDeadletter(program: Command): void {
+  const letters = program.command('deadletter').description('what could not be taken, with its reason and its bytes')
+  homeOption(letters.command('list'))
+    .description('open letters, newest first')
+    .option('--all', 'also those that were replayed')
+    .option('--json', 'print JSON, one document per line')
+    .addHelpText('after', '\nExample:\n  tidewater deadletter list --json')
+    .action((options: LetterOptions) =>
+      query(options, `SELECT id, stage, code, subject, reason, payload_bytes, status, updated_at FROM ${TABLE} ${options.all === true ? '' : "WHERE status = 'open'"} ORDER BY updated_at DESC, id`),
+    )
+  homeOption(letters.command('show <id>'))
+    .description('one letter with its payload; the beginning of the id is enough')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  tidewater deadletter show 3f9a')
+    .action((id: string, options: LetterOptions) => show(id, options))
+  homeOption(letters.command('replay [ids...]'))
+    .description('send letters again: those named, or all open ones')
+    .option('--stage <stage>', 'only letters of this stage (source, extract, commit)')
+    .option('--objects <dir>', 'where the bytes of recorded objects are, as for ingest')
+    .option('--directory <dir>', 'attach this directory as the bucket named by --bucket')
+    .option('--bucket <name>', "name of the directory's bucket")
+    .option('--json', 'print the counts as JSON')
+    .addHelpText('after', '\nExamples:\n  tidewater deadletter replay\n  tidewater deadletter replay --stage extract --directory ~/Pictures --bucket photos')
+    .action(async (ids: string[], options: LetterOptions) => {
+      const setting = await settingOf(options)
+      const counts = await withEngine(setting, (engine) => replayLetters(engine, { ids, ...options }))
+      printPairs({ ...counts }, options)
+    })
+}
+
+async function query(options: LetterOptions, sql: string): Promise<void> {
+  const { home, config } = await settingOf(options)
+  const reader = await openReader(home, config)
+  try {
+    const session = await openSql(reader)
+    try {
+      const result = await session.run(sql)
+      process.stdout.write(options.json === true ? formatJsonLines(result) : formatTable(result))
+    } catch (error) {
+      // A home that never had a letter has no table of them.
+      if (!isFault(error, 'not-found')) throw error
+      if (options.json !== true) process.stdout.write('no dead letters\n')
+    } finally {
+      await session.close()
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+async function show(id: string, options: LetterOptions): Promise<void> {
+  if (!/^[0-9a-f]{4,32}$/.test(id)) throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${id}"`)
+  await query({ ...options, json: true }, `SELECT *, TRY(decode(payload)) AS payload_text FROM ${TABLE} WHERE id LIKE '${id}%'`)
+}

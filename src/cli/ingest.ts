@@ -1,0 +1,93 @@
+/** `tidewater ingest`: brings the tables in step with a directory, or with recorded notifications. */
+import { createReadStream } from 'node:fs'
+import path from 'node:path'
+import type { Command } from 'commander'
+import type { Engine } from '../app/engine.ts'
+import { Fault } from '../base/fault.ts'
+import { type IngestCounts, ingestDirectory, ingestEvents } from '../app/ingest.ts'
+import type { CommitReport } from '../table/table.ts'
+import { homeOption, type HomeOptions, settingOf, withEngine } from './common.ts'
+import { type Progress, progressLine } from './progress.ts'
+
+interface IngestOptions extends HomeOptions {
+  bucket?: string
+  events?: string
+  objects?: string
+  json?: boolean
+}
+
+export function addIngest(program: Command): void {
+  homeOption(program.command('ingest [dir]'))
+    .description('bring the tables in step with a directory, or with recorded notifications')
+    .option('--bucket <name>', "name of the directory's bucket (default: the directory's own name)")
+    .option('--events <file>', 'notifications, one JSON document on each line; - reads standard input')
+    .option('--objects <dir>', 'with --events: where the bytes are, <dir>/<bucket>/<key> or <key>@<versionId>')
+    .option('--json', 'print the counts as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tidewater ingest ~/Pictures --bucket photos
+  tidewater ingest --events notifications.jsonl --objects recorded/
+  aws sqs receive-message --queue-url … | tidewater ingest --events - --objects recorded/
+
+Running it again commits nothing new. Lines that cannot be understood go to dead letters (tidewater deadletter list).`,
+    )
+    .action(async (dir: string | undefined, options: IngestOptions) => {
+      if ((dir === undefined) === (options.events === undefined)) {
+        throw new Fault('invalid', 'expected a directory, or --events FILE; see tidewater ingest --help')
+      }
+      const setting = await settingOf(options)
+      const progress = progressLine()
+      const commits: CommitReport[] = []
+      const counts = await withEngine(
+        {
+          ...setting,
+          onEvent: (event) => {
+            if (event.kind === 'committed') commits.push(event.report)
+          },
+          onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} objects read`),
+        },
+        (engine) => run(engine, dir, options, progress),
+      )
+      progress.clear()
+      print(counts, commits, options.json === true)
+    })
+}
+
+async function run(engine: Engine, dir: string | undefined, options: IngestOptions, progress: Progress): Promise<IngestCounts> {
+  const onEvents = (events: number) => progress.show(`${events} changes found`)
+  if (dir !== undefined) {
+    const root = path.resolve(dir)
+    return ingestDirectory(engine, { root, bucket: options.bucket ?? path.basename(root), onEvents })
+  }
+  const file = options.events ?? '-'
+  const input = file === '-' ? process.stdin : createReadStream(file)
+  return ingestEvents(engine, { input, name: file === '-' ? 'standard input' : file, onEvents, ...(options.objects === undefined ? {} : { objects: options.objects }) })
+}
+
+function print(counts: IngestCounts, commits: readonly CommitReport[], json: boolean): void {
+  const tables = commits.map(({ table, snapshotId, rowsWritten, rowsRemoved }) => ({ table, snapshotId: String(snapshotId), rowsWritten, rowsRemoved }))
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ ...counts, commits: tables })}\n`)
+    return
+  }
+  const lines = Object.entries(counts).filter(([name, count]) => count > 0 || name === 'events').map(([name, count]) => `${String(count).padStart(9)}  ${LABELS[name as keyof IngestCounts]}`)
+  process.stdout.write(`${lines.join('\n')}\n`)
+  for (const commit of tables) process.stdout.write(`committed ${commit.table}: ${commit.rowsWritten} rows written, ${commit.rowsRemoved} removed (snapshot ${commit.snapshotId})\n`)
+  if (tables.length === 0) process.stdout.write('nothing new: the tables were in step already\n')
+}
+
+const LABELS: Record<keyof IngestCounts, string> = {
+  events: 'events',
+  added: 'objects added',
+  changed: 'objects changed',
+  removed: 'objects removed',
+  late: 'late events (an event that is newer had come before)',
+  duplicates: 'repeated events',
+  ignored: 'notifications without an object event',
+  problems: 'notifications not understood (tidewater deadletter list)',
+  extracted: 'objects read',
+  extractFaults: 'objects with something that could not be read (tidewater deadletter list)',
+  castErrors: 'values that did not fit their column',
+}

@@ -1,0 +1,100 @@
+/**
+ * `tidewater quickstart` (what `npm start` runs): the main job on the sample photos that ship with the project, in a directory
+ * bucket of its own, then goes on watching that directory.
+ */
+import { access, cp } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Command } from 'commander'
+import { attachDirectory, ingestDirectory } from '../app/ingest.ts'
+import type { Engine } from '../app/engine.ts'
+import { openSql } from '../app/sql.ts'
+import { formatTable } from '../query/format.ts'
+import type { FeedEvent } from '../table/table.ts'
+import { homeOption, type HomeOptions, interruptSignal, settingOf, withEngine } from './common.ts'
+import { progressLine } from './progress.ts'
+
+const BUCKET = 'photos'
+const SAMPLES = fileURLToPath(new URL('../../examples/photos', import.meta.url))
+
+const CONTENT_SQL = `SELECT key, image_width AS width, image_height AS height, get_json_object(metadata, '$.image.format') AS format,
+  get_json_object(metadata, '$.exif.Make') AS make, get_json_object(metadata, '$.exif.Model') AS model
+  FROM default.s3_content_metadata ORDER BY key`
+const COALESCED_SQL = 'SELECT key, size, storage_class, object_tags, record_type, is_current FROM s3_metadata_coalesced'
+
+interface QuickstartOptions extends HomeOptions {
+  once?: boolean
+}
+
+export function addQuickstart(program: Command): void {
+  homeOption(program.command('quickstart'))
+    .description('ingest the sample photos, show the tables, and go on watching their folder')
+    .option('--once', 'end when everything present is committed')
+    .addHelpText('after', '\nExamples:\n  tidewater quickstart\n  tidewater quickstart --once --home /tmp/try')
+    .action(async (options: QuickstartOptions) => {
+      const signal = interruptSignal()
+      const setting = await settingOf(options)
+      const root = path.join(setting.home.dir, 'buckets', BUCKET)
+      if (await access(root).then(() => false, () => true)) await cp(SAMPLES, root, { recursive: true })
+      const progress = progressLine()
+      let tell: (event: FeedEvent) => void = () => undefined
+      await withEngine(
+        {
+          ...setting,
+          onEvent: (event) => tell(event),
+          onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} photos read`),
+        },
+        async (engine) => {
+          const counts = await ingestDirectory(engine, { root, bucket: BUCKET, onEvents: (events) => progress.show(`${events} changes found`) })
+          progress.clear()
+          print(`${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed\n`)
+          await showTables(engine)
+          print(howToGoOn(engine, root))
+          if (options.once === true || signal.aborted) return
+          tell = tellCommit
+          engine.start((fault, retryInMs) => print(`waiting ${retryInMs} ms: ${fault.message}`))
+          const directory = await attachDirectory(engine, root, BUCKET)
+          await directory.watch(signal, (message) => print(message))
+          print('\nfinishing …')
+        },
+      )
+    })
+}
+
+async function showTables(engine: Engine): Promise<void> {
+  const session = await openSql(engine)
+  try {
+    print(`default.s3_content_metadata\n${formatTable(await session.run(CONTENT_SQL))}`)
+    print(`s3_metadata_coalesced\n${formatTable(await session.run(COALESCED_SQL))}`)
+  } finally {
+    await session.close()
+  }
+}
+
+function howToGoOn(engine: Engine, root: string): string {
+  const { home } = engine
+  return [
+    `Ask:    npx tidewater sql "SELECT * FROM default.s3_content_metadata" --home ${home.dir}`,
+    `Attach: any Iceberg engine, SQLite catalog "tidewater" in ${home.catalogPath}, warehouse ${home.warehouseUri}`,
+    `Change: drop, overwrite, rename or delete a photo in ${root} and watch it arrive; Ctrl-C ends`,
+    '',
+  ].join('\n')
+}
+
+function tellCommit(event: FeedEvent): void {
+  switch (event.kind) {
+    case 'committed': {
+      const { table, rowsWritten, rowsRemoved, snapshotId, elapsedMs } = event.report
+      return print(`${new Date().toISOString()} committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, snapshot ${snapshotId}, ${elapsedMs} ms`)
+    }
+    case 'stalled':
+      return print(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
+    case 'unchanged':
+    case 'upkeep':
+      return
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

@@ -1,0 +1,73 @@
+/**
+ * Columns added to the content table are filled from the raw metadata that the table already holds: no object is read
+ * again. Which mapping the rows were made with stands in a table property, so the work is done once; if the process dies
+ * during it, it is done again from the start, with the same result.
+ */
+import { sha256Hex } from '../../base/hash.ts'
+import { type Json, parseJson, stringifyJson } from '../../base/json.ts'
+import { uuidv7 } from '../../base/ids.ts'
+import type { TableChangeEntry } from '../../change/table-change.ts'
+import type { Duck } from '../../duck/duck.ts'
+import { setProperties } from '../../iceberg/action/set-properties.ts'
+import type { LoadedTable } from '../../iceberg/catalog/catalog.ts'
+import { commitChange } from '../../iceberg/catalog/commit.ts'
+import { planScan } from '../../iceberg/scan/plan.ts'
+import { scanRelation } from '../../iceberg/scan/relation.ts'
+import type { Log } from '../../log/log.ts'
+import type { TableFeed } from '../../table/feed.ts'
+import type { TableWriter } from '../../table/writer.ts'
+import { appendChanges } from './append.ts'
+import { compileMapping, type ContentMapping } from './mapping.ts'
+
+const MAPPING_PROPERTY = 'tidewater.content-mapping'
+
+export interface BackfillParts {
+  duck: Duck
+  writer: TableWriter
+  feed: TableFeed
+  log: Log
+  mapping: ContentMapping
+}
+
+/** Fills columns whose mapping is new or changed. Returns how many rows were passed on; they are committed. */
+export async function fillAddedColumns(parts: BackfillParts): Promise<number> {
+  const wanted = sha256Hex(stringifyJson(parts.mapping.columns)).slice(0, 16)
+  const table = await parts.writer.load()
+  if (table.metadata.properties[MAPPING_PROPERTY] === wanted) return 0
+  let rows = 0
+  if (parts.mapping.includeRawMetadata && table.metadata['current-snapshot-id'] !== undefined) {
+    await parts.feed.drain()
+    rows = await remap(parts, await parts.writer.load())
+    await parts.feed.drain()
+  }
+  const { catalog, clock } = parts.writer.parts
+  await commitChange(catalog, table.ident, {
+    commitId: uuidv7(clock.nowMs()),
+    clock,
+    plan: async ({ metadata }) => setProperties(metadata, { updates: { [MAPPING_PROPERTY]: wanted } }),
+  })
+  return rows
+}
+
+async function remap({ duck, writer, log, mapping }: BackfillParts, table: LoadedTable): Promise<number> {
+  const map = compileMapping(mapping)
+  const session = await duck.connect()
+  try {
+    const columns = ['bucket', 'key', 'versionId', 'sequencer', 'etag', 'metadata', 'lastModified']
+    const plan = await planScan(writer.parts.io, table.metadata)
+    const scan = await scanRelation(session, writer.parts.io, plan, { columns })
+    const rows = session.pages(`SELECT * REPLACE ("lastModified"::VARCHAR AS "lastModified") FROM (${scan.sql}) WHERE metadata IS NOT NULL`)
+    let count = 0
+    for await (const page of rows) {
+      const changes = page.map((row): TableChangeEntry => {
+        const kept = row as { [column: string]: Json }
+        return { input: 0, op: 'upsert', row: { ...kept, ...map(parseJson(String(row['metadata']))).values } }
+      })
+      await appendChanges(log, changes)
+      count += changes.length
+    }
+    return count
+  } finally {
+    session.close()
+  }
+}

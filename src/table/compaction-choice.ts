@@ -1,0 +1,78 @@
+/**
+ * Which files to rewrite: pure.
+ *
+ * Data files of one partition are grouped by size in steps of eight; eight files of a step become one of the next, so a row is
+ * rewritten about once per step and the number of files stays near eight per step, however many commits made them. A file
+ * most of whose rows are dead is rewritten by itself, one with no live row is just taken out.
+ */
+import type { DataFile } from '../iceberg/spec/manifest.ts'
+import type { ScanTask } from '../iceberg/scan/scan.ts'
+
+export interface CompactionBounds {
+  /** Files of a step before they are merged. */
+  filesPerStep: number
+  /** A file of this size is full: merged no further. */
+  targetBytes: number
+  /** Bytes rewritten in one turn. */
+  turnBytesMax: number
+  /** Share of dead rows from which a file is rewritten. */
+  deadShare: number
+}
+
+export interface CompactionChoice {
+  rewrite: ScanTask[]
+  /** Files without a live row. */
+  drop: ScanTask[]
+  why: string
+}
+
+const STEP = 8
+const SMALLEST_BYTES = 64 * 1024
+
+/** @param liveRows rows not deleted, per data file; absent: nothing is known to be dead */
+export function chooseData(tasks: readonly ScanTask[], liveRows: ReadonlyMap<string, number> | null, bounds: CompactionBounds): CompactionChoice | null {
+  const live = (task: ScanTask) => liveRows?.get(task.file.filePath) ?? (liveRows === null ? task.file.recordCount : 0)
+  const drop = tasks.filter((task) => live(task) === 0)
+  if (drop.length > 0) return { rewrite: [], drop, why: `${drop.length} files without a live row` }
+
+  for (const group of groups(tasks, bounds)) {
+    if (group.length < bounds.filesPerStep) continue
+    const rewrite = upTo(group, bounds.turnBytesMax)
+    if (rewrite.length > 1) return { rewrite, drop: [], why: `${rewrite.length} small files` }
+  }
+  const worn = tasks.filter((task) => 1 - live(task) / task.file.recordCount >= bounds.deadShare && task.file.fileSizeBytes <= bounds.turnBytesMax)
+  const [worst] = worn.toSorted((a, b) => live(a) / a.file.recordCount - live(b) / b.file.recordCount)
+  return worst === undefined ? null : { rewrite: [worst], drop: [], why: 'a file with many dead rows' }
+}
+
+/** Delete files to merge into one: those of the commonest step, when there are enough. */
+export function chooseDeletes(deletes: readonly DataFile[], bounds: CompactionBounds): DataFile[] | null {
+  const bySize = new Map<number, DataFile[]>()
+  for (const file of deletes) {
+    const step = stepOf(file.fileSizeBytes)
+    bySize.set(step, [...(bySize.get(step) ?? []), file])
+  }
+  const largest = [...bySize.values()].toSorted((a, b) => b.length - a.length)[0]
+  return largest !== undefined && largest.length >= bounds.filesPerStep ? largest : null
+}
+
+function groups(tasks: readonly ScanTask[], bounds: CompactionBounds): ScanTask[][] {
+  const byPlace = new Map<string, ScanTask[]>()
+  for (const task of tasks) {
+    const { specId, partition, fileSizeBytes } = task.file
+    if (fileSizeBytes >= bounds.targetBytes) continue
+    const values = partition.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${value}`))
+    const place = JSON.stringify([specId, values, stepOf(fileSizeBytes)])
+    byPlace.set(place, [...(byPlace.get(place) ?? []), task])
+  }
+  return [...byPlace.values()].toSorted((a, b) => b.length - a.length)
+}
+
+function stepOf(bytes: number): number {
+  return bytes <= SMALLEST_BYTES ? 0 : 1 + Math.floor(Math.log(bytes / SMALLEST_BYTES) / Math.log(STEP))
+}
+
+function upTo(tasks: readonly ScanTask[], bytesMax: number): ScanTask[] {
+  let bytes = 0
+  return tasks.filter((task) => (bytes += task.file.fileSizeBytes) <= bytesMax)
+}
