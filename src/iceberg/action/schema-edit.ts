@@ -6,7 +6,6 @@ import { formatType, isPrimitive } from '../spec/type.ts'
 
 /**
  * The fields of the struct that the field with this id is or holds (a list's element, a map's value); null: the top.
- * Empty when the id is a list's or map's whose members are no struct.
  * @throws Fault `invalid` when it holds no struct
  */
 export function fieldsOf(schema: Schema, holderId: number | null): NestedField[] {
