@@ -38,6 +38,10 @@ export interface WatchOptions {
   onWarning?: (message: string) => void
   /** One watch for the whole tree instead of one for each folder; the default depends on the system. */
   wholeTree?: boolean
+  /** Folders watched at most. */
+  foldersMax?: number
+  /** Opens one watch; given by tests to see what happens when the system refuses. */
+  openWatch?: (path: string, wholeTree: boolean) => FSWatcher
 }
 
 /** What is to be done, in order of yielding; ends when the signal is aborted. Hints wait while the caller works. */
@@ -84,6 +88,8 @@ class DirectoryWatcher {
   readonly #keysMax: number
   readonly #onWarning: (message: string) => void
   readonly #wholeTree: boolean
+  readonly #foldersMax: number
+  readonly #openWatch: (path: string, wholeTree: boolean) => FSWatcher
 
   /** Folders by key, '' for the root and with "/" behind the others; none while the root is gone. */
   readonly #folders = new Map<string, Folder>()
@@ -109,6 +115,8 @@ class DirectoryWatcher {
     this.#keysMax = options.keysMax ?? limits.scanPageFiles
     this.#onWarning = options.onWarning ?? (() => undefined)
     this.#wholeTree = options.wholeTree ?? process.platform !== 'linux'
+    this.#foldersMax = options.foldersMax ?? limits.watchFoldersMax
+    this.#openWatch = options.openWatch ?? ((path, recursive) => watch(path, { recursive }))
     this.#rescanAtMs = performance.now() + this.#rescanIntervalMs
     this.#foldersAtMs = performance.now() + FOLDERS_EVERY * this.#rescanIntervalMs
   }
@@ -150,7 +158,7 @@ class DirectoryWatcher {
   async wait(): Promise<void> {
     if (this.#signal.aborted) return
     let dueMs = this.#rootIdentity === null ? this.#rootAtMs : Math.min(this.#rescanAtMs, this.#rootAtMs)
-    for (const pending of this.#pending.values()) dueMs = Math.min(dueMs, pending.lastMs + limits.watchQuietMs)
+    for (const pending of this.#pending.values()) dueMs = Math.min(dueMs, dueAtMs(pending))
     await new Promise<void>((done) => {
       const timer = setTimeout(done, Math.max(1, dueMs - performance.now()))
       this.#wake = () => {
@@ -170,7 +178,7 @@ class DirectoryWatcher {
   async #lookForRoot(): Promise<void> {
     const identity = await identityOfRoot(this.#root)
     this.#rootAtMs = performance.now() + (identity === null ? limits.watchRootPollMs : this.#rescanIntervalMs)
-    if (identity === this.#rootIdentity) return
+    if (identity !== null && identity === this.#rootIdentity) return
     this.#unwatch('')
     this.#rootIdentity = identity
     if (identity === null) {
@@ -215,11 +223,11 @@ class DirectoryWatcher {
     if (known !== undefined && known.identity === identity) return true
     if (known !== undefined) this.#unwatch(key)
     if (this.#closed) return false
-    if (this.#folders.size >= limits.watchFoldersMax) {
-      return this.#giveUp(`there are more than ${limits.watchFoldersMax} folders`)
+    if (this.#folders.size >= this.#foldersMax) {
+      return this.#giveUp(`there are more than ${this.#foldersMax} folders`)
     }
     try {
-      const watcher = watch(join(this.#root, key), { recursive: this.#wholeTree })
+      const watcher = this.#openWatch(join(this.#root, key), this.#wholeTree)
       watcher.on('change', (_type, name) => this.#noticed(key, name === null ? null : String(name)))
       watcher.on('error', (error) => this.#failed(error))
       this.#folders.set(key, { watcher, identity })
@@ -322,7 +330,7 @@ class DirectoryWatcher {
   /** Moves the files that hold still from pending to ready. */
   async #settle(): Promise<void> {
     const nowMs = performance.now()
-    const due = [...this.#pending].filter(([, { lastMs }]) => nowMs - lastMs >= limits.watchQuietMs)
+    const due = [...this.#pending].filter(([, pending]) => dueAtMs(pending) <= nowMs)
     for (let start = 0; start < due.length; start += limits.storeStatsAtOnce) {
       await Promise.all(due.slice(start, start + limits.storeStatsAtOnce).map((entry) => this.#settleOne(...entry)))
     }
@@ -339,6 +347,11 @@ class DirectoryWatcher {
     this.#pending.delete(key)
     this.#ready.add(key)
   }
+}
+
+/** When a changed file is looked at again: when it has been quiet, but not much later than that it first changed. */
+function dueAtMs({ firstMs, lastMs }: Pending): number {
+  return Math.min(lastMs + limits.watchQuietMs, firstMs + limits.settleMaxMs)
 }
 
 /** The root may be a symbolic link; what it leads to counts. Null when it is gone or no folder. */
