@@ -60,6 +60,7 @@ export const limits = {
   extractBytesMax: 16 * MiB,
   extractPixelsMax: 268_402_689,
   extractTimeMs: 5_000,
+  extractReadMs: 30_000,
   extractOutputBytesMax: 380 * KiB,
   extractHeapMiB: 256,
   /** First fetch of an object, the least of each further one, and fetches in all. */
