@@ -1,8 +1,8 @@
 /**
  * The segment that is being written: two files that grow together, and the index of what is durable in them.
  *
- * Crash story: at open everything after the last whole group is cut, the cut is synced, and so is what was kept: what
- * a reader is shown can no longer go away.
+ * Crash story: at open everything after the last whole group is cut; the last group is written once more unless a mark
+ * says that it was durable; then both files are synced. What a reader is shown can no longer go away.
  */
 import { join } from 'node:path'
 import { Fault } from '../base/fault.ts'
@@ -75,23 +75,31 @@ export class ActiveSegment {
     this.end = survey.end
     this.bytes = survey.bytes
     this.frameCount = survey.kept
-    if (!survey.acknowledged && !(await this.#holds(survey.lastGroup))) {
+    const tail = survey.acknowledged ? [] : await this.#blocksFrom(survey.lastGroup)
+    if (tail === undefined) {
       const lost = decodeFrame(this.frames, survey.lastGroup)!
       this.end = lost.first
       this.bytes = lost.position
       this.frameCount = survey.lastGroup
+    } else {
+      // A sync that failed before the restart may have left pages that look clean and are not on the disk.
+      for (const { position, bytes } of tail) await this.#data.write(bytes, position)
+      const from = survey.lastGroup * FRAME_BYTES
+      await this.#index.write(this.frames.subarray(from, this.frameCount * FRAME_BYTES), from)
     }
     await this.rollback()
   }
 
-  /** Do the bytes of the records from number `from` on match them? */
-  async #holds(from: number): Promise<boolean> {
+  /** The blocks of the records from number `from` on, or undefined when one does not match its record. */
+  async #blocksFrom(from: number): Promise<{ position: number; bytes: Buffer }[] | undefined> {
+    const blocks = []
     for (let index = from; index < this.frameCount; index++) {
-      const frame = decodeFrame(this.frames, index)!
-      const bytes = await this.#data.read(frame.position, frame.lengthBytes)
-      if (bytes.length !== frame.lengthBytes || crc32(bytes) !== frame.crc) return false
+      const { position, lengthBytes, crc } = decodeFrame(this.frames, index)!
+      const bytes = await this.#data.read(position, lengthBytes)
+      if (bytes.length !== lengthBytes || crc32(bytes) !== crc) return undefined
+      blocks.push({ position, bytes })
     }
-    return true
+    return blocks
   }
 
   /** Writes a group behind what is durable and makes it durable. After a failure only `rollback` may follow. */

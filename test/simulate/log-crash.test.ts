@@ -125,7 +125,7 @@ describe('segment log on a file system that fails', () => {
   it('loses nothing acknowledged or shown, invents nothing, and gives no offset twice', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(), (seed) => runHistory(seed, false)),
-      { numRuns: 400 },
+      { numRuns: 250 },
     )
   })
 
