@@ -13,6 +13,8 @@ export const TRUNCATED = '_truncated'
 
 /** Paths that are listed before the rest is only counted. */
 const PATHS_MAX = 64
+/** Keys are cut at this length. */
+const KEY_MAX = 256
 
 export interface CanonicalBounds {
   bytesMax: number
@@ -26,24 +28,47 @@ export const canonicalBounds: CanonicalBounds = {
   depthMax: limits.extractOutputDepthMax,
 }
 
+export interface Canonical {
+  facts: Facts
+  /** No fewer than the bytes of the facts as JSON: cheap to know, so that the exact length is counted only near the cap. */
+  bytesAtMost: number
+}
+
 /** Any value as facts. A value that is no plain object has no facts. */
-export function canonicalFacts(value: unknown, bounds: CanonicalBounds = canonicalBounds): Facts {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
-  const walk: Walk = { nodes: bounds.nodesMax, characters: bounds.bytesMax * 4, bounds, truncated: new Set() }
+export function canonical(value: unknown, bounds: CanonicalBounds = canonicalBounds): Canonical {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { facts: {}, bytesAtMost: 2 }
+  const walk: Walk = {
+    nodes: bounds.nodesMax,
+    characters: bounds.bytesMax * 4,
+    bytesAtMost: 2,
+    bounds,
+    truncated: new Set(),
+  }
   const facts = objectOf(value, walk, '', 0)
-  return fitted(facts, walk.truncated, bounds.bytesMax)
+  const isSure = walk.bytesAtMost <= bounds.bytesMax
+  if (isSure && walk.truncated.size === 0) return { facts, bytesAtMost: walk.bytesAtMost }
+  const fitting = fitted(facts, walk.truncated, isSure ? Number.POSITIVE_INFINITY : bounds.bytesMax)
+  return { facts: fitting, bytesAtMost: bounds.bytesMax }
+}
+
+/** As `canonical`, the facts alone. */
+export function canonicalFacts(value: unknown, bounds: CanonicalBounds = canonicalBounds): Facts {
+  return canonical(value, bounds).facts
 }
 
 interface Walk {
   nodes: number
   /** Text that may still be copied: a little more than may stay, so that the fitting can choose. */
   characters: number
+  bytesAtMost: number
   bounds: CanonicalBounds
   truncated: Set<string>
 }
 
 function jsonOf(value: unknown, walk: Walk, path: string, depth: number): Json | undefined {
   if (--walk.nodes < 0) return leaveOut(walk, path)
+  // A number, a word, or brackets; and the comma. Text adds its own.
+  walk.bytesAtMost += 42
   switch (typeof value) {
     case 'string':
       return textOf(value, walk, path)
@@ -61,8 +86,11 @@ function jsonOf(value: unknown, walk: Walk, path: string, depth: number): Json |
   if (value === null) return null
   if (depth >= walk.bounds.depthMax) return leaveOut(walk, path)
   if (Array.isArray(value)) return listOf(value, walk, path, depth)
-  if (ArrayBuffer.isView(value))
+  if (value instanceof Uint8Array || value instanceof DataView) {
     return bytesOf(Buffer.from(value.buffer, value.byteOffset, value.byteLength), walk, path)
+  }
+  // Other typed arrays hold numbers: an embedding, say.
+  if (ArrayBuffer.isView(value)) return listOf(value as unknown as ArrayLike<unknown>, walk, path, depth)
   if (value instanceof ArrayBuffer) return bytesOf(Buffer.from(value), walk, path)
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
   if (value instanceof Map) return objectOf(Object.fromEntries(value), walk, path, depth)
@@ -75,14 +103,14 @@ function leaveOut(walk: Walk, path: string): undefined {
   return undefined
 }
 
-function listOf(list: readonly unknown[], walk: Walk, path: string, depth: number): Json[] {
+function listOf(list: ArrayLike<unknown>, walk: Walk, path: string, depth: number): Json[] {
   const out: Json[] = []
-  for (const item of list) {
+  for (let i = 0; i < list.length; i++) {
     if (walk.nodes <= 0) {
       leaveOut(walk, path)
       break
     }
-    out.push(jsonOf(item, walk, `${path}[]`, depth + 1) ?? null)
+    out.push(jsonOf(list[i], walk, `${path}[]`, depth + 1) ?? null)
   }
   return out
 }
@@ -90,14 +118,18 @@ function listOf(list: readonly unknown[], walk: Walk, path: string, depth: numbe
 function objectOf(object: object, walk: Walk, path: string, depth: number): Facts {
   const out: Facts = {}
   for (const key of Object.keys(object)) {
-    const name = cleanText(key.length > 256 ? key.slice(0, 256) : key)
+    if (walk.nodes <= 0) {
+      leaveOut(walk, path)
+      break
+    }
+    const name = cleanText(key.length > KEY_MAX ? key.slice(0, KEY_MAX) : key)
+    walk.bytesAtMost += name.length * 6 + 4
     const at = path === '' ? name : `${path}.${name}`
     const value = jsonOf((object as { [key: string]: unknown })[key], walk, at, depth + 1)
     if (value === undefined) continue
     if (name === '__proto__')
       Object.defineProperty(out, name, { value, enumerable: true, configurable: true, writable: true })
     else out[name] = value
-    if (walk.nodes <= 0) break
   }
   return out
 }
@@ -105,12 +137,15 @@ function objectOf(object: object, walk: Walk, path: string, depth: number): Fact
 function bytesOf(bytes: Buffer, walk: Walk, path: string): string | undefined {
   if (bytes.length * 2 > walk.characters) return leaveOut(walk, path)
   walk.characters -= bytes.length * 2
+  walk.bytesAtMost += bytes.length * 1.5
   return bytes.toString('base64')
 }
 
 function textOf(text: string, walk: Walk, path: string): string | undefined {
   if (text.length > walk.characters) return leaveOut(walk, path)
   walk.characters -= text.length
+  // The worst are control characters: six characters each.
+  walk.bytesAtMost += text.length * 6
   return cleanText(text)
 }
 
@@ -145,7 +180,7 @@ function fitted(facts: Facts, truncated: Set<string>, bytesMax: number): Facts {
   delete facts[TRUNCATED]
   // Room for the list of what was left out, which has its own bound.
   const room = bytesMax - PATHS_MAX * 300
-  let total = jsonBytes(facts)
+  let total = Number.isFinite(room) ? jsonBytes(facts) : 0
   if (total > room) {
     for (const member of members(facts)) {
       if (total <= room) break
@@ -153,8 +188,11 @@ function fitted(facts: Facts, truncated: Set<string>, bytesMax: number): Facts {
       member.drop()
       truncated.add(member.path)
     }
-    for (const key of Object.keys(facts).sort((a, b) => jsonBytes(facts[b]!) - jsonBytes(facts[a]!))) {
-      if (jsonBytes(facts) <= room) break
+    // What is left are many small or empty members.
+    total = jsonBytes(facts)
+    for (const [key, value] of Object.entries(facts)) {
+      if (total <= room) break
+      total -= jsonBytes(key) + jsonBytes(value) + 2
       delete facts[key]
       truncated.add(key)
     }

@@ -6,7 +6,7 @@
  */
 import { Fault, isFault, messageOf } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
-import { canonicalFacts, type Facts, TRUNCATED } from './canonical.ts'
+import { canonical, canonicalBounds, canonicalFacts, type Facts, TRUNCATED } from './canonical.ts'
 import { exifExtractor } from './exif-extractor.ts'
 import type { ExtractFault, Extraction, Extractor, ExtractSubject } from './extract.ts'
 import { imageExtractor } from './image-extractor.ts'
@@ -20,6 +20,8 @@ export const builtinExtractors: readonly Extractor[] = [imageExtractor, exifExtr
 export interface Outcome {
   extractor: string
   facts: Facts
+  /** No fewer than the bytes of the facts as JSON. */
+  bytesAtMost: number
   faults: ExtractFault[]
 }
 
@@ -59,6 +61,11 @@ export function faultOf(extractor: string, error: unknown): ExtractFault {
   }
 }
 
+/** The outcome of an extractor that threw. */
+export function failed(extractor: string, error: unknown): Outcome {
+  return { extractor, facts: {}, bytesAtMost: 2, faults: [faultOf(extractor, error)] }
+}
+
 /** Runs one extractor; never rejects. */
 export async function runExtractor(
   extractor: Extractor,
@@ -69,9 +76,9 @@ export async function runExtractor(
   try {
     if (!extractor.appliesTo(subject)) return null
     if (subject.sizeBytes === 0 && builtinExtractors.includes(extractor)) throw emptyFault()
-    return { extractor: name, facts: canonicalFacts(await extractor.extract(subject, source)), faults: [] }
+    return { extractor: name, ...canonical(await extractor.extract(subject, source)), faults: [] }
   } catch (error) {
-    return { extractor: name, facts: {}, faults: [faultOf(name, error)] }
+    return failed(name, error)
   }
 }
 
@@ -96,13 +103,16 @@ export function mergeOutcomes(outcomes: readonly Outcome[], bytesRead: number): 
     }
     for (const [key, value] of Object.entries(outcome.facts)) {
       if (key === TRUNCATED && Array.isArray(value)) truncated.push(...value)
+      else if (key !== '__proto__') metadata[key] = value
       else Object.defineProperty(metadata, key, { value, enumerable: true, configurable: true, writable: true })
     }
   }
   if (truncated.length > 0) metadata[TRUNCATED] = truncated
-  const isAnother = faults.some((fault) => fault.kind === 'superseded')
-  if (isAnother) return { metadata: {}, faults, bytesRead }
-  return { metadata: outcomes.length > 1 ? canonicalFacts(metadata) : metadata, faults, bytesRead }
+  // Facts of a newer object must not be stored under the older one's etag.
+  if (faults.some((fault) => fault.kind === 'superseded')) return { metadata: {}, faults, bytesRead }
+  const bytesAtMost = outcomes.reduce((sum, outcome) => sum + outcome.bytesAtMost, 0)
+  const fits = bytesAtMost <= canonicalBounds.bytesMax
+  return { metadata: fits ? metadata : canonicalFacts(metadata), faults, bytesRead }
 }
 
 /** All extractors on one object, in this thread and without a time limit: for tests, tools and the workers' inner loop. */
@@ -119,7 +129,7 @@ export async function extractFacts(
       if (outcome !== null) outcomes.push(outcome)
     }
   } catch (error) {
-    outcomes.push({ extractor: 'read', facts: {}, faults: [faultOf('read', error)] })
+    outcomes.push(failed('read', error))
   }
   return mergeOutcomes(outcomes, source.bytesRead)
 }

@@ -1,0 +1,361 @@
+/**
+ * Runs extractors in worker threads, so that a hostile or broken file can neither block nor kill the process.
+ *
+ * Each worker runs one object at a time, with a few more already handed over so that it never waits for this thread. An
+ * extractor that passes its time, memory or crashes takes its worker down; the object gets a fault for that extractor and
+ * goes on with the next one in a fresh worker, and the objects behind it are handed out again. So every object that was
+ * taken gets exactly one answer, after at most (extractors of the operator + 2) attempts.
+ *
+ * What this does not hold back: an extractor module may do what the process may do. It is the operator's own code; the
+ * bounds are against accidents and hostile files, not against hostile modules.
+ */
+
+import { availableParallelism } from 'node:os'
+import { Fault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+import type { Extraction } from './extract.ts'
+import { PoolWorker } from './pool-worker.ts'
+import type { ExtractorModule, FromWorker, LocalFile } from './protocol.ts'
+import { toWire } from './protocol.ts'
+import { failed, mergeOutcomes, type Outcome, type SubjectFields } from './registry.ts'
+import { defaultBounds, type RangeReader, type SourceBounds } from './source.ts'
+
+export type { ExtractorModule, LocalFile } from './protocol.ts'
+export { storeReader } from './source.ts'
+
+/** One object to extract from. Its bytes come from a local file, read by the worker itself, or from a reader called here. */
+export type ExtractTask = SubjectFields & ({ file: LocalFile } | { read: RangeReader })
+
+export interface ExtractPoolOptions {
+  /** Extractors of the operator's own, run after the built-in ones, in this order. */
+  extractors?: readonly ExtractorModule[]
+  /** Threads; by default as many as cores. */
+  workers?: number
+  limits?: Partial<ExtractLimits>
+}
+
+export interface ExtractLimits extends SourceBounds {
+  /** What one extractor of the operator (or all built-in ones together) may take for one object, waiting for bytes not counted. */
+  timeMs: number
+  /** What one read of a store may take. */
+  readMs: number
+  /** JavaScript heap of a worker, and as much again outside it (buffers). */
+  heapMiB: number
+  /** Objects taken and not yet answered. */
+  window: number
+}
+
+export const defaultLimits: ExtractLimits = {
+  ...defaultBounds,
+  timeMs: limits.extractTimeMs,
+  readMs: limits.extractReadMs,
+  heapMiB: limits.extractHeapMiB,
+  window: limits.extractWindow,
+}
+
+export interface ExtractPool {
+  /** Names and versions of the extractors, in order. */
+  readonly extractors: readonly { name: string; version: number }[]
+  /**
+   * Facts and faults of one object; never rejects because of the object.
+   * @throws Fault `limit` past the window, `cancelled` by the signal or by `close`, `unavailable` when no worker starts
+   */
+  extract(task: ExtractTask, signal?: AbortSignal): Promise<Extraction>
+  /** Stops the workers; what is not answered yet is rejected as `cancelled`. */
+  close(): Promise<void>
+}
+
+/** One object in the pool. */
+export interface Job {
+  id: number
+  task: ExtractTask
+  head: Uint8Array | null
+  from: number
+  /** Index of the operator's extractor that runs, or -1 while the built-in ones do. */
+  running: number
+  outcomes: Outcome[]
+  bytesRead: number
+  /** Deaths before anything was reported. */
+  silentDeaths: number
+  resolve: (extraction: Extraction) => void
+  reject: (error: Error) => void
+}
+
+/** Objects handed to one worker at a time: one runs, the others are at hand. */
+const HANDED_MAX = 4
+/** Workers in a row that died before they were ready: then the pool gives up instead of starting more. */
+const FALSE_STARTS_MAX = 3
+
+/** Starts the workers and loads the modules. @throws Fault `invalid` when a module cannot be used */
+export async function openExtractPool(options: ExtractPoolOptions = {}): Promise<ExtractPool> {
+  const pool = new Pool(options)
+  await pool.start()
+  return pool
+}
+
+class Pool implements ExtractPool {
+  extractors: readonly { name: string; version: number }[] = []
+  readonly #modules: readonly ExtractorModule[]
+  readonly #limits: ExtractLimits
+  readonly #size: number
+  readonly #workers = new Set<PoolWorker>()
+  readonly #queue: Job[] = []
+  readonly #jobs = new Map<number, Job>()
+  #builtin = 0
+  #nextId = 1
+  #falseStarts = 0
+  #broken: Fault | null = null
+  #started: { resolve: () => void; reject: (error: Error) => void } | null = null
+  #watch: NodeJS.Timeout | undefined
+
+  constructor(options: ExtractPoolOptions) {
+    this.#modules = options.extractors ?? []
+    this.#limits = { ...defaultLimits, ...options.limits }
+    this.#size = Math.max(1, options.workers ?? availableParallelism())
+  }
+
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#started = { resolve, reject }
+      for (let i = 0; i < this.#size; i++) this.#spawn()
+    })
+  }
+
+  extract(task: ExtractTask, signal?: AbortSignal): Promise<Extraction> {
+    if (this.#broken !== null) return Promise.reject(this.#broken)
+    if (signal?.aborted) return Promise.reject(cancelled('its caller'))
+    if (this.#jobs.size >= this.#limits.window) {
+      return Promise.reject(
+        new Fault(
+          'limit',
+          `At most ${this.#limits.window} objects may be in extraction at a time: wait for one to finish.`,
+        ),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++
+      const job: Job = {
+        id,
+        task,
+        head: null,
+        from: 0,
+        running: -1,
+        outcomes: [],
+        bytesRead: 0,
+        silentDeaths: 0,
+        resolve,
+        reject,
+      }
+      this.#jobs.set(id, job)
+      if (signal !== undefined) this.#listen(job, signal)
+      if ('file' in task || task.sizeBytes === 0) this.#enqueue(job)
+      else void this.#fetchHead(job, task.read)
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#broken ??= cancelled('close')
+    clearInterval(this.#watch)
+    for (const job of [...this.#jobs.values()]) this.#reject(job, this.#broken)
+    this.#queue.length = 0
+    await Promise.all([...this.#workers].map((worker) => worker.terminate()))
+    this.#workers.clear()
+  }
+
+  #listen(job: Job, signal: AbortSignal): void {
+    const onAbort = () => this.#reject(job, cancelled('its caller'))
+    signal.addEventListener('abort', onAbort, { once: true })
+    const { resolve, reject } = job
+    job.resolve = (extraction) => {
+      signal.removeEventListener('abort', onAbort)
+      resolve(extraction)
+    }
+    job.reject = (error) => {
+      signal.removeEventListener('abort', onAbort)
+      reject(error)
+    }
+  }
+
+  #spawn(): void {
+    const worker = new PoolWorker({ modules: this.#modules, bounds: this.#limits }, this.#limits.heapMiB, {
+      message: (message) => this.#onMessage(worker, message),
+      death: (kind, message) => this.#onDeath(worker, kind, message),
+    })
+    this.#workers.add(worker)
+  }
+
+  #enqueue(job: Job): void {
+    this.#queue.push(job)
+    this.#handOut()
+  }
+
+  /** Fetches the head of a remote object ahead, so that the worker need not wait for it. */
+  async #fetchHead(job: Job, read: RangeReader): Promise<void> {
+    try {
+      job.head = await inTime(read(0, Math.min(job.task.sizeBytes, this.#limits.headBytes)), this.#limits.readMs)
+    } catch (error) {
+      job.outcomes.push(failed('read', readFault(error)))
+      this.#finish(job)
+      return
+    }
+    this.#enqueue(job)
+  }
+
+  #handOut(): void {
+    // First one for each idle worker, then more for all.
+    for (let depth = 1; depth <= HANDED_MAX && this.#queue.length > 0; depth++) {
+      for (const worker of this.#workers) {
+        if (!worker.isReady || worker.jobs.length >= depth) continue
+        const job = this.#nextQueued()
+        if (job === undefined) return
+        job.running = -1
+        worker.give(job)
+      }
+    }
+    if (this.#watch === undefined && this.#jobs.size > 0) {
+      this.#watch = setInterval(() => this.#check(), Math.max(10, Math.min(100, this.#limits.timeMs / 8)))
+      this.#watch.unref()
+    }
+  }
+
+  /** The next job that is still wanted. */
+  #nextQueued(): Job | undefined {
+    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
+      if (this.#jobs.has(job.id)) return job
+    }
+    return undefined
+  }
+
+  #onMessage(worker: PoolWorker, message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        this.#falseStarts = 0
+        this.extractors = message.extractors
+        this.#builtin = message.builtin
+        this.#started?.resolve()
+        this.#started = null
+        this.#handOut()
+        return
+      case 'unfit':
+        this.#break(new Fault('invalid', message.message))
+        return
+      case 'progress': {
+        const job = worker.current(message.id)
+        if (job === undefined) return
+        job.outcomes.push(...message.outcomes)
+        job.bytesRead += message.bytesRead
+        job.running = message.next
+        job.silentDeaths = 0
+        worker.restartTimer()
+        return
+      }
+      case 'read': {
+        const job = worker.current(message.id)
+        if (job !== undefined) void this.#serve(worker, job, message)
+        return
+      }
+      case 'done': {
+        const job = worker.take(message.id)
+        if (job !== undefined) {
+          job.outcomes.push(...message.outcomes)
+          job.bytesRead += message.bytesRead
+          this.#finish(job)
+        }
+        this.#handOut()
+        return
+      }
+    }
+  }
+
+  async #serve(
+    worker: PoolWorker,
+    job: Job,
+    { read, start, end }: { read: number; start: number; end: number },
+  ): Promise<void> {
+    worker.pauseTimer()
+    try {
+      if ('file' in job.task) throw new Fault('unavailable', 'A task with a file is read by its worker.')
+      const bytes = await inTime(job.task.read(start, end), this.#limits.readMs)
+      worker.answer({ kind: 'bytes', read, bytes, fault: null })
+    } catch (error) {
+      worker.answer({ kind: 'bytes', read, bytes: null, fault: toWire(error) })
+    }
+    worker.resumeTimer()
+  }
+
+  #check(): void {
+    if (this.#jobs.size === 0) {
+      clearInterval(this.#watch)
+      this.#watch = undefined
+      return
+    }
+    for (const worker of this.#workers) worker.check(this.#limits.timeMs, this.#limits.heapMiB)
+  }
+
+  /** A worker is gone: its current object gets the fault, the others go to the front of the queue, a new worker starts. */
+  #onDeath(worker: PoolWorker, kind: 'timeout' | 'crash', message: string): void {
+    if (!this.#workers.delete(worker) || this.#broken !== null) return
+    const [current, ...rest] = worker.jobs
+    this.#queue.unshift(...rest)
+    if (!worker.isReady && ++this.#falseStarts >= FALSE_STARTS_MAX) {
+      this.#break(new Fault('unavailable', `No extractor worker starts: ${message}`))
+      return
+    }
+    if (current !== undefined && this.#jobs.has(current.id)) this.#blame(current, kind, message)
+    this.#spawn()
+    this.#handOut()
+  }
+
+  /** Records the fault for the extractors that were running, and lets the object go on with the next. */
+  #blame(job: Job, kind: 'timeout' | 'crash', message: string): void {
+    const first = job.running >= 0 ? job.running : job.from
+    const end = job.running >= 0 ? first + 1 : Math.max(this.#builtin, first + 1)
+    const isHopeless = job.running < 0 && ++job.silentDeaths > 1
+    const names = isHopeless ? ['read'] : this.extractors.slice(first, end).map(({ name }) => name)
+    for (const extractor of names) {
+      job.outcomes.push({ extractor, facts: {}, bytesAtMost: 2, faults: [{ extractor, kind, message }] })
+    }
+    job.from = end
+    if (isHopeless || job.from >= this.extractors.length) this.#finish(job)
+    else this.#queue.unshift(job)
+  }
+
+  #finish(job: Job): void {
+    if (!this.#jobs.delete(job.id)) return
+    job.resolve(mergeOutcomes(job.outcomes, job.bytesRead))
+  }
+
+  #reject(job: Job, fault: Fault): void {
+    if (this.#jobs.delete(job.id)) job.reject(fault)
+  }
+
+  #break(fault: Fault): void {
+    this.#broken ??= fault
+    this.#started?.reject(fault)
+    this.#started = null
+    void this.close()
+  }
+}
+
+function cancelled(by: string): Fault {
+  return new Fault('cancelled', `The extraction was stopped by ${by} before it was finished.`)
+}
+
+/** What a store threw, as a fault. */
+function readFault(error: unknown): Fault {
+  return error instanceof Fault
+    ? error
+    : new Fault('unavailable', `The object's bytes could not be read: ${messageOf(error)}`, {}, error)
+}
+
+async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Fault('unavailable', `A read of the store took longer than ${ms} ms.`)), ms)
+    })
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

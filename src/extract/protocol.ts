@@ -1,0 +1,72 @@
+/** Messages between the pool and its workers. Both ends are of one build, so they carry no version. */
+import { Fault, type FaultKind, isFault, messageOf } from '../base/fault.ts'
+import type { Outcome, SubjectFields } from './registry.ts'
+import type { SourceBounds } from './source.ts'
+
+/** What a worker is started with. */
+export interface WorkerSetup {
+  modules: readonly ExtractorModule[]
+  bounds: SourceBounds
+}
+
+/** An extractor of the operator's own: a file that exports `appliesTo` and `extract`, or an object with them as default. */
+export interface ExtractorModule {
+  /** Path of the file, absolute or from the working directory. */
+  module: string
+}
+
+/** A file whose content is the object. */
+export interface LocalFile {
+  path: string
+  /**
+   * Modification time in ns, size and inode in hex, joined by dashes, as the file store's etags of kind `stat` are made.
+   * When it is given, another state of the file is refused as superseded.
+   */
+  stamp?: string
+}
+
+export interface TaskMessage {
+  kind: 'task'
+  id: number
+  fields: SubjectFields
+  file: LocalFile | null
+  /** The object's first bytes, fetched ahead for a task without a file. */
+  head: Uint8Array | null
+  /** Index of the first extractor to run: those before it have had their turn. */
+  from: number
+}
+
+/** The answer to a `read`. */
+export interface BytesMessage {
+  kind: 'bytes'
+  read: number
+  bytes: Uint8Array | null
+  fault: WireFault | null
+}
+
+export type ToWorker = TaskMessage | BytesMessage
+
+export type FromWorker =
+  /** Extractors in order, and how many of them are built in. */
+  | { kind: 'ready'; extractors: { name: string; version: number }[]; builtin: number }
+  /** An extractor module cannot be used: the pool does not open. */
+  | { kind: 'unfit'; message: string }
+  /** The extractor at `next` begins; what was finished before it is safe. */
+  | { kind: 'progress'; id: number; next: number; outcomes: Outcome[]; bytesRead: number }
+  | { kind: 'read'; id: number; read: number; start: number; end: number }
+  | { kind: 'done'; id: number; outcomes: Outcome[]; bytesRead: number }
+
+/** A fault as data: errors lose their class between threads. */
+export interface WireFault {
+  kind: FaultKind
+  message: string
+}
+
+/** Anything that a reader threw; what is no fault counts as a failure that may pass. */
+export function toWire(error: unknown): WireFault {
+  return { kind: isFault(error) ? error.kind : 'unavailable', message: messageOf(error) }
+}
+
+export function fromWire(fault: WireFault): Fault {
+  return new Fault(fault.kind, fault.message)
+}

@@ -1,0 +1,73 @@
+/** Loads extractors of the operator's own from files, and says what is wrong with one that does not fit. */
+import { basename, extname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Fault, messageOf } from '../base/fault.ts'
+import type { Extractor } from './extract.ts'
+import type { ExtractorModule } from './protocol.ts'
+
+/**
+ * Imports a module and takes its default object, or its named exports, as an extractor. `name` is that of the file when it
+ * gives none, `version` is 1. @throws Fault `invalid` that names the file and what it lacks
+ */
+export async function loadExtractor({ module }: ExtractorModule): Promise<Extractor> {
+  const path = resolve(module)
+  let loaded: { [key: string]: unknown }
+  try {
+    loaded = (await import(pathToFileURL(path).href)) as { [key: string]: unknown }
+  } catch (error) {
+    throw new Fault(
+      'invalid',
+      `The extractor module ${path} could not be loaded: ${messageOf(error)}`,
+      { module: path },
+      error,
+    )
+  }
+  const given =
+    typeof loaded['default'] === 'object' && loaded['default'] !== null
+      ? (loaded['default'] as { [key: string]: unknown })
+      : loaded
+  const { appliesTo, extract, name = nameOf(path), version = 1 } = given
+  if (typeof appliesTo !== 'function' || typeof extract !== 'function') {
+    throw new Fault(
+      'invalid',
+      `The extractor module ${path} must export the functions appliesTo(subject) and extract(subject, bytes).`,
+      {
+        module: path,
+      },
+    )
+  }
+  if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9-]{0,63}$/.test(name) || name === 'read') {
+    throw new Fault(
+      'invalid',
+      `The extractor module ${path} has the name ${JSON.stringify(name)}: expected a-z, 0-9 and dashes, and not "read".`,
+    )
+  }
+  if (typeof version !== 'number' || !Number.isSafeInteger(version)) {
+    throw new Fault(
+      'invalid',
+      `The extractor module ${path} has the version ${String(version)}: expected a whole number.`,
+    )
+  }
+  return {
+    name,
+    version,
+    appliesTo: (subject) => Boolean(appliesTo.call(given, subject)),
+    extract: async (subject, bytes) => (await extract.call(given, subject, bytes)) ?? {},
+  }
+}
+
+function nameOf(path: string): string {
+  return basename(path, extname(path))
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+}
+
+/** @throws Fault `invalid` when two extractors share a name: faults could not be told apart */
+export function assertDistinct(extractors: readonly Extractor[]): void {
+  const seen = new Set<string>()
+  for (const { name } of extractors) {
+    if (seen.has(name)) throw new Fault('invalid', `Two extractors are named "${name}": give one of them another name.`)
+    seen.add(name)
+  }
+}
