@@ -7,7 +7,8 @@
 import type { TableMetadata } from '../spec/table-metadata.ts'
 import { sameLocation } from './metadata-file.ts'
 
-export type Outcome = 'committed' | 'lost' | 'unknown'
+/** `lost`: somebody else's file follows the base. `undone`: the table is still at the base. */
+export type Outcome = 'committed' | 'lost' | 'undone' | 'unknown'
 
 /**
  * @param base location of the file that the commit was to follow
@@ -17,7 +18,8 @@ export type Outcome = 'committed' | 'lost' | 'unknown'
 export function outcomeOf(base: string, ours: string, now: { location: string; metadata: TableMetadata }): Outcome {
   const files = [...now.metadata['metadata-log'].map((entry) => entry['metadata-file']), now.location].map(sameLocation)
   if (files.includes(sameLocation(ours))) return 'committed'
-  // Still at the base, or another file follows it: ours can no longer.
+  if (sameLocation(now.location) === sameLocation(base)) return 'undone'
+  // Another file follows the base: ours can no longer.
   if (files.includes(sameLocation(base))) return 'lost'
   // The log was cut after the base.
   return 'unknown'

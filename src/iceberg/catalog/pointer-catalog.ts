@@ -6,7 +6,6 @@
  * Crash story: killed before the swap, a metadata file is left that nothing points to (upkeep removes it as an orphan);
  * killed after it, the commit happened. A file of our own is deleted only when the swap certainly failed.
  */
-import { assert } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
@@ -130,13 +129,13 @@ export class PointerCatalog implements Catalog {
 
     const next = await this.#write(base.ident, metadata, metadataVersion(base.metadataLocation) + 1)
     const outcome = await this.#swap(base, next)
-    if (outcome === 'committed') {
+    const winner = outcome === 'committed' ? next.metadataLocation : await this.#rows.get(namespace, name)
+    // The row decides, not what a statement was said to have changed.
+    if (winner === next.metadataLocation) {
       await this.#trim(base.metadata, next)
       return next
     }
-    assert(outcome === 'lost', 'an unknown outcome is a fault')
     await this.#discard(next)
-    const winner = await this.#rows.get(namespace, name)
     throw winner === null ? this.#missing(base.ident) : this.#movedOn(base, winner)
   }
 
@@ -166,7 +165,7 @@ export class PointerCatalog implements Catalog {
     return { ident, metadataLocation: location, metadata }
   }
 
-  /** Moves the pointer. @throws Fault `commit-unknown`, or `unavailable` when it certainly did not move */
+  /** Moves the pointer. @throws Fault `commit-unknown`, or `unavailable` when nobody moved it */
   async #swap(base: LoadedTable, next: LoadedTable): Promise<'committed' | 'lost'> {
     const { namespace, name } = rowName(base.ident)
     try {
@@ -178,8 +177,13 @@ export class PointerCatalog implements Catalog {
         throw error
       }
       const outcome = await this.#lookUp(base, next)
-      if (outcome !== 'unknown') return outcome
-      throw error
+      if (outcome === 'unknown') throw error
+      if (outcome === 'undone') {
+        await this.#discard(next)
+        const table = formatIdent(base.ident)
+        throw new Fault('unavailable', `the commit of ${table} was undone: ${error.message}`, error.facts, error)
+      }
+      return outcome
     }
   }
 
