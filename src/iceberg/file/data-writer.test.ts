@@ -9,7 +9,7 @@ import { applyTransform } from '../spec/transform.ts'
 import { type DataFileWrite, writeDataFiles } from './data-writer.ts'
 import type { FileIO } from './file.ts'
 import { valueFromText, valueTextSql } from './partition-sql.ts'
-import { partitionId } from './snapshot-files.ts'
+import { partitionId } from './partition-id.ts'
 
 const UNPARTITIONED: PartitionSpec = { 'spec-id': 0, fields: [] }
 let duck: Duck

@@ -8,13 +8,13 @@
 import { must } from '../../base/assert.ts'
 import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
-import { stringifyJson } from '../../base/json.ts'
 import type { DataFile, ManifestEntry, ManifestFile } from '../spec/manifest.ts'
 import type { TableMetadata } from '../spec/table-metadata.ts'
 import type { FileIO } from './file.ts'
 import { readManifest, writeManifest } from './manifest-file.ts'
 import { COUNT_UNKNOWN, readManifestList, writeManifestList } from './manifest-list.ts'
 import { type ManifestUnit, planMerge } from './manifest-merge.ts'
+import { partitionId } from './partition-id.ts'
 import { pathOfDeletes } from './position-deletes.ts'
 
 export interface SnapshotFilesRequest {
@@ -321,15 +321,4 @@ class Tally {
   counts(): SnapshotCounts {
     return { ...this.#counts, changedPartitionCount: this.#partitions.size }
   }
-}
-
-/** Equal for files of one partition: spec and tuple. */
-export function partitionId(file: Pick<DataFile, 'specId' | 'partition'>): string {
-  const values = file.partition.map((value) => {
-    if (value instanceof Uint8Array) return { hex: Buffer.from(value).toString('hex') }
-    // JSON has neither NaN, nor infinities, nor a sign of zero.
-    if (typeof value === 'number') return Object.is(value, -0) ? { number: '-0' } : { number: String(value) }
-    return value
-  })
-  return stringifyJson([file.specId, ...values])
 }
