@@ -32,6 +32,9 @@ export const limits = {
   /** Table metadata: one file unpacked, and what a catalog remembers of the files it has read. */
   metadataBytesMax: 512 * MiB,
   metadataCacheBytes: 32 * MiB,
+  /** A metadata file out of the log stays so long after it was replaced, for whoever is about to open it. */
+  metadataGraceMs: 60_000,
+  metadataTrimWaitingMax: 4_096,
 
   /** Rows of one data file before the next is begun, and Parquet row group size. */
   dataFileRowsMax: 10_000_000,
@@ -44,6 +47,9 @@ export const limits = {
   fileCacheBytes: 64 * MiB,
   /** Distinct values whose partition is computed outside DuckDB, at a time. */
   partitionValuesPage: 10_000,
+  /** Parquet footers read by one statement, and those whose schema is remembered. */
+  footersAtOnce: 1_000,
+  footersKept: 100_000,
   /** Compaction: files of one size step before they are merged, the size that counts as full, bytes rewritten in a turn. */
   compactFilesPerStep: 8,
   compactTargetBytes: 128 * MiB,

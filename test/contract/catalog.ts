@@ -8,6 +8,7 @@ import { parseMetadata } from '../../src/iceberg/spec/metadata-json.ts'
 import type { TableChange, TableMetadata } from '../../src/iceberg/spec/table-metadata.ts'
 
 export interface CatalogUnderTest {
+  /** Opened so that metadata files go as soon as they leave the log. */
   catalog: Catalog
   io: FileIO
   warehouse: string

@@ -39,9 +39,11 @@ export interface CreateTable {
 export interface Catalog {
   /** The catalog's name, as in `iceberg_tables.catalog_name`. */
   readonly name: string
+  /** All of them at every depth, those that exist only because of what is in them too, in order. */
   listNamespaces(): Promise<string[][]>
   /** Creates it if it is not there. */
   createNamespace(namespace: readonly string[], properties?: Record<string, string>): Promise<void>
+  /** Tables of exactly this namespace, in order. @throws Fault `not-found` when there is no such namespace */
   listTables(namespace: readonly string[]): Promise<TableIdent[]>
   /** @throws Fault `not-found` */
   load(ident: TableIdent): Promise<LoadedTable>
@@ -53,8 +55,9 @@ export interface Catalog {
    * `not-found`, `invalid` (the change itself is not legal)
    */
   commit(base: LoadedTable, change: TableChange): Promise<LoadedTable>
-  /** Forgets the table; its files stay. */
+  /** Forgets the table; its files stay. @throws Fault `not-found` */
   drop(ident: TableIdent): Promise<void>
+  /** @throws Fault `not-found` (the table, or the new namespace), `conflict` when the new name is taken */
   rename(from: TableIdent, to: TableIdent): Promise<void>
   close(): Promise<void>
 }

@@ -10,7 +10,7 @@ catalogContract('memory catalog', async () => {
   const scratchDir = await mkdtemp(join(tmpdir(), 'tidewater-catalog-'))
   const warehouse = 'file:///warehouse'
   const io = storeIo(openMemoryStore(), { root: warehouse, scratchDir })
-  const catalog = openMemoryCatalog({ io, warehouse })
+  const catalog = openMemoryCatalog({ io, warehouse, metadataGraceMs: 0 })
   return {
     catalog,
     io,

@@ -17,6 +17,8 @@ export interface MemoryCatalogOptions {
   warehouse?: string
   io: FileIO
   clock?: Clock
+  /** How long a metadata file that left the log stays after it was replaced. Default `limits.metadataGraceMs`. */
+  metadataGraceMs?: number
   /**
    * Called around every statement on the rows. A throw before it keeps it from happening; a throw after it loses its
    * reply. Throw Fault `unavailable` before and `commit-unknown` before or after, as a database would.
@@ -32,6 +34,7 @@ export function openMemoryCatalog(options: MemoryCatalogOptions): Catalog {
     io: options.io,
     clock: options.clock ?? systemClock,
     rows: new MemoryRows(onStatement),
+    metadataGraceMs: options.metadataGraceMs,
   })
 }
 

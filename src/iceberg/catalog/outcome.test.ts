@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { simpleTable } from '../../../test/contract/catalog.ts'
 import { newTableMetadata } from '../spec/create.ts'
 import type { TableMetadata } from '../spec/table-metadata.ts'
-import { droppedFromLog, outcomeOf } from './outcome.ts'
+import { outcomeOf } from './outcome.ts'
 
 const folder = 'file:///w/t/metadata'
 
@@ -39,10 +39,4 @@ test('Java’s spelling of a location is the same location', () => {
     metadata: withLog('file:/w/t/metadata/base', 'file:/w/t/metadata/ours'),
   }
   assert.equal(outcomeOf(`${folder}/base`, `${folder}/ours`, now), 'committed')
-})
-
-test('files that fell out of the log are those of the table’s own folder, however spelt, that the new log lacks', () => {
-  const base = withLog('a', 'b', 'file:/w/t/metadata/c', 'file:/w/t/metadata/d', 'file:///w/other/metadata/e', 'sub/f')
-  const next = withLog('d', 'base')
-  assert.deepEqual(droppedFromLog(base, next, `${folder}/next`), [`${folder}/a`, `${folder}/b`, 'file:/w/t/metadata/c'])
 })

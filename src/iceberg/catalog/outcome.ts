@@ -24,13 +24,3 @@ export function outcomeOf(base: string, ours: string, now: { location: string; m
   // The log was cut after the base.
   return 'unknown'
 }
-
-/** Metadata files that `next` no longer lists, in the folder it is itself in: nothing refers to them any more. */
-export function droppedFromLog(base: TableMetadata, next: TableMetadata, nextLocation: string): string[] {
-  const folder = sameLocation(nextLocation.slice(0, nextLocation.lastIndexOf('/') + 1))
-  const kept = new Set(next['metadata-log'].map((entry) => sameLocation(entry['metadata-file'])))
-  return base['metadata-log']
-    .map((entry) => entry['metadata-file'])
-    .filter((location) => !kept.has(sameLocation(location)))
-    .filter((location) => sameLocation(location.slice(0, location.lastIndexOf('/') + 1)) === folder)
-}

@@ -16,8 +16,9 @@ import type { TableChange, TableMetadata } from '../spec/table-metadata.ts'
 import { applyChange } from '../spec/update.ts'
 import { type Catalog, type CreateTable, formatIdent, type LoadedTable, type TableIdent } from './catalog.ts'
 import { freeze, MetadataFiles, metadataLocation, metadataVersion } from './metadata-file.ts'
+import { droppedFromLog, MetadataTrim } from './metadata-trim.ts'
 import { namespaceParts, namespaceText, rowName, withAncestors } from './names.ts'
-import { droppedFromLog, type Outcome, outcomeOf } from './outcome.ts'
+import { type Outcome, outcomeOf } from './outcome.ts'
 import type { Rows } from './rows.ts'
 
 /** How often `load` follows a pointer that moved on while its file was trimmed. */
@@ -30,6 +31,8 @@ export interface PointerCatalogOptions {
   io: FileIO
   clock: Clock
   rows: Rows
+  /** How long a metadata file stays after it was replaced, in ms. Default `limits.metadataGraceMs`. */
+  metadataGraceMs: number | undefined
 }
 
 export class PointerCatalog implements Catalog {
@@ -39,6 +42,7 @@ export class PointerCatalog implements Catalog {
   readonly #clock: Clock
   readonly #rows: Rows
   readonly #files: MetadataFiles
+  readonly #trimming: MetadataTrim
 
   constructor(options: PointerCatalogOptions) {
     this.name = options.name
@@ -47,6 +51,7 @@ export class PointerCatalog implements Catalog {
     this.#clock = options.clock
     this.#rows = options.rows
     this.#files = new MetadataFiles(options.io)
+    this.#trimming = new MetadataTrim(options.metadataGraceMs)
   }
 
   async listNamespaces(): Promise<string[][]> {
@@ -208,8 +213,8 @@ export class PointerCatalog implements Catalog {
   async #trim(base: TableMetadata, next: LoadedTable): Promise<void> {
     if (next.metadata.properties['write.metadata.delete-after-commit.enabled'] === 'false') return
     const dropped = droppedFromLog(base, next.metadata, next.metadataLocation)
-    for (const location of dropped) this.#files.forget(location)
-    await this.#deleteQuietly(dropped)
+    for (const { location } of dropped) this.#files.forget(location)
+    await this.#deleteQuietly(this.#trimming.due(dropped, this.#clock.nowMs()))
   }
 
   /** The commit stands whatever becomes of old files: a fault of theirs must not look like one of its own. */

@@ -12,7 +12,8 @@ catalogContract('SQLite catalog', async () => {
   const store = await openFileStore({ root: join(folder, 'warehouse'), create: true })
   const warehouse = pathToFileURL(store.root).href
   const io = storeIo(store, { root: warehouse, scratchDir: join(folder, 'scratch') })
-  const catalog = await openSqliteCatalog({ path: join(folder, 'catalog.db'), name: 'test', warehouse, io })
+  const path = join(folder, 'catalog.db')
+  const catalog = await openSqliteCatalog({ path, name: 'test', warehouse, io, metadataGraceMs: 0 })
   return {
     catalog,
     io,

@@ -27,6 +27,8 @@ export interface SqliteCatalogOptions {
   clock?: Clock
   /** How long to wait for a file locked by another process. Default `limits.catalogBusyMs`. */
   busyMs?: number
+  /** How long a metadata file that left the log stays after it was replaced. Default `limits.metadataGraceMs`. */
+  metadataGraceMs?: number
 }
 
 /** @throws Fault `unavailable` (cannot be opened, locked too long), `corrupt` (another kind of file) */
@@ -45,7 +47,7 @@ export async function openSqliteCatalog(options: SqliteCatalogOptions): Promise<
     await rows.close()
     throw error
   }
-  return new PointerCatalog({ name, warehouse, io, clock, rows })
+  return new PointerCatalog({ name, warehouse, io, clock, rows, metadataGraceMs: options.metadataGraceMs })
 }
 
 class SqliteRows implements Rows {
