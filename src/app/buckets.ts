@@ -1,21 +1,28 @@
 /**
  * Where the bytes of objects are: buckets by name, and the worker pool that extracts from them.
  *
- * A bucket that is not attached has no bytes to read: its objects get their row with a `missing` fault.
+ * Bytes are only ever described under the etag that the event names: an object that was overwritten since is `superseded`,
+ * one that is not there is `missing`; both get their row, with the fault in it.
  */
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
-import type { ObjectEvent } from '../change/object-event.ts'
+import { messageOf } from '../base/fault.ts'
+import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
 import type { Extraction } from '../extract/extract.ts'
-import { type ExtractPool, openExtractPool } from '../extract/pool.ts'
-import type { Store } from '../store/store.ts'
+import { type ExtractPool, type ExtractTask, openExtractPool, storeReader } from '../extract/pool.ts'
 import { openFileStore } from '../store/file.ts'
+import type { Store } from '../store/store.ts'
 import type { Config } from './config.ts'
+
+type Bucket =
+  /** A directory kept in step; its events carry the etags of this store. */
+  | { kind: 'directory'; store: Store }
+  /** Recorded objects, whose events carry the etags of the store that they were recorded from. */
+  | { kind: 'recorded'; store: Store }
 
 export class Buckets {
   readonly #pool: ExtractPool
-  readonly #stores = new Map<string, Store>()
-  /** Folder of recorded objects, `<root>/<bucket>/<key>`, for buckets not attached by name. */
+  readonly #buckets = new Map<string, Bucket | null>()
   #objectsRoot: string | null = null
 
   private constructor(pool: ExtractPool) {
@@ -23,14 +30,14 @@ export class Buckets {
   }
 
   static async open(config: Config, configDir: string): Promise<Buckets> {
-    const extractors = config.objects.extractors.map(({ module, ...rest }) => ({ ...rest, module: path.resolve(configDir, module) }))
+    const extractors = config.objects.extractors.map(({ module, name }) => ({ module: path.resolve(configDir, module), ...(name === undefined ? {} : { name }) }))
     return new Buckets(await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism() }))
   }
 
-  /** A directory as a bucket. Its etags are those that `DirectoryBucket` gave. */
+  /** Makes a directory the bucket of that name, and gives its store. */
   async attachDirectory(bucket: string, root: string): Promise<Store> {
     const store = await openFileStore({ root })
-    this.#stores.set(bucket, store)
+    this.#buckets.set(bucket, { kind: 'directory', store })
     return store
   }
 
@@ -39,23 +46,51 @@ export class Buckets {
     this.#objectsRoot = path.resolve(root)
   }
 
+  /** Facts of the object that a `create` event names. Never throws for what is wrong with the object. */
   async extract(event: ObjectEvent): Promise<Extraction> {
-    const store = await this.#storeOf(event.bucket)
-    return this.#pool.extract(store, event)
+    const bucket = await this.#bucketOf(event.bucket)
+    if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
+    let task: ExtractTask | Extraction
+    try {
+      task = await taskOf(bucket, event)
+    } catch (error) {
+      return unread('unavailable', messageOf(error))
+    }
+    return 'faults' in task ? task : this.#pool.extract(task)
   }
 
   async close(): Promise<void> {
     await this.#pool.close()
   }
 
-  async #storeOf(bucket: string): Promise<Store | null> {
-    const attached = this.#stores.get(bucket)
+  async #bucketOf(name: string): Promise<Bucket | null> {
+    const attached = this.#buckets.get(name)
     if (attached !== undefined || this.#objectsRoot === null) return attached ?? null
-    const root = path.join(this.#objectsRoot, bucket)
-    // A bucket name is one path part; anything else would leave the folder.
-    if (path.dirname(root) !== this.#objectsRoot) return null
-    const store = await openFileStore({ root, etag: 'md5', versions: true }).catch(() => null)
-    if (store !== null) this.#stores.set(bucket, store)
-    return store
+    const root = path.join(this.#objectsRoot, name)
+    // A bucket name is one part of a path; anything else would leave the folder.
+    const store = path.dirname(root) === this.#objectsRoot ? await openFileStore({ root, etag: 'md5', versions: true }).catch(() => null) : null
+    const bucket: Bucket | null = store === null ? null : { kind: 'recorded', store }
+    this.#buckets.set(name, bucket)
+    return bucket
   }
+}
+
+const MD5 = /^[0-9a-f]{32}$/
+
+async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<ExtractTask | Extraction> {
+  const { bucket, key, versionId, etag } = event
+  const version = versionId === NULL_VERSION ? {} : { versionId }
+  const info = await store.head(key, version)
+  if (info === null) return unread('missing', `${bucket}/${key} is not there`)
+  // Only etags of one part are an MD5 of the bytes; of others the size must do.
+  const comparable = kind === 'directory' || (etag !== undefined && MD5.test(etag))
+  const differs = comparable && etag !== undefined ? info.etag !== etag : event.sizeBytes !== undefined && info.sizeBytes !== event.sizeBytes
+  if (differs) return unread('superseded', `${bucket}/${key} is no longer the object that the event tells of`)
+  const subject = { bucket, key, versionId, sizeBytes: info.sizeBytes, ...(etag === undefined ? {} : { etag }) }
+  if (kind === 'directory') return { ...subject, file: { path: await store.localFile(key), stamp: info.etag } }
+  return { ...subject, read: storeReader(store, key, { ...version, ifMatch: info.etag }) }
+}
+
+function unread(kind: 'missing' | 'superseded' | 'unavailable', message: string): Extraction {
+  return { metadata: {}, faults: [{ extractor: 'read', kind, message }], bytesRead: 0 }
 }

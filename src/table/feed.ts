@@ -115,7 +115,7 @@ export class TableFeed {
     try {
       report = await writer.commit(segments, from, end)
     } catch (error) {
-      if (!isFault(error, 'invalid')) throw error
+      if (!isFault(error, 'invalid') || isStatementError(error)) throw error
       if (end - from > 1) {
         const middle = from + Math.floor((end - from) / 2)
         await this.#commitRange(segments, from, middle)
@@ -128,4 +128,9 @@ export class TableFeed {
     }
     onEvent(report === null ? { kind: 'unchanged', table: writer.name, from, end } : { kind: 'committed', report })
   }
+}
+
+/** DuckDB's word that the statement itself is wrong: no entry is to blame, and none may be passed over for it. */
+function isStatementError(fault: Fault): boolean {
+  return /(Parser|Binder|Catalog|Internal) Error/.test(fault.message)
 }

@@ -72,7 +72,7 @@ export function segmentRelation(
   range: { from: number; end: number },
   objectBytesMax: number,
 ): string {
-  const columns = `{offset: 'BIGINT', op: 'VARCHAR', row: ${literal(structType(fields))}}`
+  const columns = `{'offset': 'BIGINT', 'op': 'VARCHAR', 'row': ${literal(structType(fields))}}`
   return `SELECT * FROM read_json(${listLiteral(paths)}, format = 'newline_delimited', columns = ${columns}, maximum_object_size = ${objectBytesMax}) WHERE "offset" >= ${range.from} AND "offset" < ${range.end}`
 }
 

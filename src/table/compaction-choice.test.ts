@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { ScanTask } from '../iceberg/scan/scan.ts'
+import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
+import { chooseData, chooseDeletes } from './compaction-choice.ts'
+
+const bounds = { filesPerStep: 4, targetBytes: 1e8, turnBytesMax: 1e9, deadShare: 0.3 }
+
+function file(filePath: string, fileSizeBytes: number, recordCount = 100, partition: Value[] = []): DataFile {
+  return { content: 'data', filePath, fileFormat: 'parquet', specId: 0, partition, recordCount, fileSizeBytes }
+}
+const task = (name: string, bytes: number, rows?: number, partition?: Value[]): ScanTask => ({ file: file(name, bytes, rows, partition), sequenceNumber: 1, deletes: [] })
+const names = (tasks: readonly ScanTask[] | undefined) => tasks?.map((one) => one.file.filePath)
+
+describe('choosing data files to compact', () => {
+  test('fewer files than a step holds are left alone', () => {
+    assert.equal(chooseData([task('a', 1000), task('b', 1000), task('c', 1000)], null, bounds), null)
+  })
+
+  test('as many small files as a step holds become one', () => {
+    const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, 1000))
+    assert.deepEqual(names(chooseData(tasks, null, bounds)?.rewrite), ['a', 'b', 'c', 'd'])
+  })
+
+  test('small files do not drag a large one with them', () => {
+    const tasks = [task('large', 50_000_000), ...['a', 'b', 'c', 'd'].map((name) => task(name, 1000))]
+    assert.deepEqual(names(chooseData(tasks, null, bounds)?.rewrite), ['a', 'b', 'c', 'd'])
+  })
+
+  test('files of different partitions are never merged', () => {
+    const tasks = ['a', 'b', 'c', 'd'].map((name, at) => task(name, 1000, 100, [at % 2]))
+    assert.equal(chooseData(tasks, null, bounds), null)
+  })
+
+  test('full files are left alone however many there are', () => {
+    assert.equal(chooseData(Array.from({ length: 10 }, (_, at) => task(`f${at}`, 2e8)), null, bounds), null)
+  })
+
+  test('a file without a live row is taken out before anything else', () => {
+    const choice = chooseData([task('dead', 1000), task('alive', 1000)], new Map([['alive', 1]]), bounds)
+    assert.deepEqual([names(choice?.drop), names(choice?.rewrite)], [['dead'], []])
+  })
+
+  test('the file with the largest share of dead rows is rewritten when it passes the bound', () => {
+    const live = new Map([['a', 69], ['b', 50], ['c', 71]])
+    assert.deepEqual(names(chooseData([task('a', 1000), task('b', 1000), task('c', 1000)], live, bounds)?.rewrite), ['b'])
+    assert.equal(chooseData([task('c', 1000)], live, bounds), null)
+  })
+
+  test('a turn rewrites no more bytes than its bound', () => {
+    const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, 40_000))
+    assert.deepEqual(names(chooseData(tasks, null, { ...bounds, turnBytesMax: 100_000 })?.rewrite), ['a', 'b'])
+  })
+})
+
+describe('choosing delete files to merge', () => {
+  test('enough delete files of one step are merged, fewer are not', () => {
+    const deletes = ['a', 'b', 'c', 'd'].map((name) => file(name, 900))
+    assert.equal(chooseDeletes(deletes, bounds)?.length, 4)
+    assert.equal(chooseDeletes(deletes.slice(1), bounds), null)
+  })
+})

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { after, before, describe, test } from 'node:test'
+import fc from 'fast-check'
+import { type Change, openTableBench, type TableBench } from '../../test/support/table-bench.ts'
+import { must } from '../base/assert.ts'
+import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
+import type { Schema } from '../iceberg/spec/table-metadata.ts'
+import { compareIndex } from './index-upkeep.ts'
+import type { TableDefinition, WriteMode } from './table.ts'
+import { upkeep } from './upkeep.ts'
+import type { TableWriter } from './writer.ts'
+
+const schema: Schema = {
+  type: 'struct',
+  'schema-id': 0,
+  fields: [
+    { id: 1, name: 'k', required: true, type: 'string' },
+    { id: 2, name: 'n', required: false, type: 'long' },
+    { id: 3, name: 'part', required: false, type: 'string' },
+    { id: 4, name: 'tags', required: false, type: { type: 'map', 'key-id': 5, key: 'string', 'value-id': 6, 'value-required': false, value: 'string' } },
+  ],
+}
+
+function definition(name: string, mode: WriteMode, partitioned = false): TableDefinition {
+  return {
+    ident: { namespace: ['default'], name },
+    schema,
+    key: mode === 'append' ? [] : ['k'],
+    mode,
+    ...(partitioned ? { spec: parseSpecText('part, bucket(3, k)', schema), sortOrder: parseOrderText('k', schema) } : {}),
+  }
+}
+
+const upsert = (k: string, n: number, part = 'p'): Change => ({ op: 'upsert', row: { k, n, part, tags: { of: k } } })
+const remove = (k: string): Change => ({ op: 'delete', row: { k } })
+
+async function contents(bench: TableBench, writer: TableWriter): Promise<Record<string, string>> {
+  const rows = await bench.rows(await writer.load(), "k, n || '/' || part AS v")
+  assert.equal(new Set(rows.map((row) => row['k'])).size, rows.length, 'a key has one row')
+  return Object.fromEntries(rows.map((row) => [String(row['k']), String(row['v'])]).toSorted())
+}
+
+async function assertIndexAgrees(writer: TableWriter): Promise<void> {
+  assert.deepEqual(await compareIndex(must(writer.indexContext, 'index'), await writer.load()), { missing: 0, extra: 0 })
+}
+
+describe('the table writer', () => {
+  let bench: TableBench
+  before(async () => {
+    bench = await openTableBench()
+  })
+  after(() => bench.close())
+
+  test('an upsert replaces, a delete removes, within one commit and across commits', async () => {
+    const writer = await bench.openWriter(definition('basics', 'upsert'))
+    await bench.append([upsert('a', 1), upsert('b', 1), upsert('a', 2), upsert('c', 1), remove('c')])
+    await bench.commitAll(writer)
+    assert.deepEqual(await contents(bench, writer), { a: '2/p', b: '1/p' })
+    await bench.append([remove('a'), upsert('b', 3), upsert('d', 1)])
+    await bench.commitAll(writer)
+    assert.deepEqual(await contents(bench, writer), { b: '3/p', d: '1/p' })
+    await assertIndexAgrees(writer)
+    await writer.close()
+  })
+
+  test('entries that were committed are never applied again, and nothing new makes no snapshot', async () => {
+    const bench2 = await openTableBench()
+    const writer = await bench2.openWriter(definition('again', 'upsert'))
+    await bench2.append([upsert('a', 1)])
+    const segments = await bench2.log.seal(0, 1e9)
+    assert.notEqual(await writer.commit(segments, 0, 1), null)
+    assert.equal(await writer.commit(segments, 0, 1), null)
+    await bench2.append([remove('never there')])
+    assert.equal(await writer.commit(await bench2.log.seal(1, 1e9), 1, 2), null)
+    assert.equal((await writer.load()).metadata.snapshots.length, 1)
+    await writer.close()
+    await bench2.close()
+  })
+
+  test('insert-once keeps the first word on a key and only ever appends', async () => {
+    const bench2 = await openTableBench()
+    const writer = await bench2.openWriter(definition('journal', 'insert-once'))
+    await bench2.append([upsert('a', 1), upsert('a', 2)])
+    await bench2.commitAll(writer)
+    await bench2.append([upsert('a', 3), upsert('b', 1)])
+    await bench2.commitAll(writer)
+    assert.deepEqual(await contents(bench2, writer), { a: '1/p', b: '1/p' })
+    const { metadata } = await writer.load()
+    assert.deepEqual(metadata.snapshots.map((snapshot) => snapshot.summary.operation), ['append', 'append'])
+    await writer.close()
+    await bench2.close()
+  })
+
+  test('an append table takes every entry and needs no index', async () => {
+    const bench2 = await openTableBench()
+    const writer = await bench2.openWriter(definition('events', 'append'))
+    await bench2.append([upsert('a', 1), upsert('a', 1)])
+    await bench2.commitAll(writer)
+    assert.equal((await bench2.rows(await writer.load())).length, 2)
+    assert.equal(writer.indexContext, null)
+    await writer.close()
+    await bench2.close()
+  })
+
+  test('a null in a required column is refused and nothing is committed', async () => {
+    const bench2 = await openTableBench()
+    const writer = await bench2.openWriter(definition('strict', 'upsert'))
+    await bench2.append([{ op: 'upsert', row: { n: 1 } }])
+    await assert.rejects(bench2.commitAll(writer), { name: 'Fault', kind: 'invalid' })
+    assert.equal((await writer.load()).metadata['current-snapshot-id'], undefined)
+    await writer.close()
+    await bench2.close()
+  })
+})
+
+type Step = { kind: 'commit' } | { kind: 'reopen' } | { kind: 'lose-index' } | { kind: 'upkeep' } | { kind: 'change'; change: Change }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: fc.record({ k: fc.integer({ min: 0, max: 12 }), n: fc.integer({ min: 0, max: 99 }), part: fc.constantFrom('p', 'q'), gone: fc.boolean() }).map(
+    ({ k, n, part, gone }): Step => ({ kind: 'change', change: gone ? remove(`k${k}`) : upsert(`k${k}`, n, part) }),
+  ) },
+  { weight: 5, arbitrary: fc.constant<Step>({ kind: 'commit' }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'reopen' }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: 'lose-index' }) },
+  { weight: 2, arbitrary: fc.constant<Step>({ kind: 'upkeep' }) },
+)
+
+for (const partitioned of [false, true]) {
+  test(`any history, split and restarts give the table that a plain map gives (${partitioned ? 'partitioned and sorted' : 'unpartitioned'})`, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
+        const bench = await openTableBench()
+        const wanted = new Map<string, string>()
+        let writer = await bench.openWriter(definition('model', 'upsert', partitioned))
+        try {
+          for (const one of [...steps, { kind: 'commit' as const }]) {
+            switch (one.kind) {
+              case 'change': {
+                const { op, row } = one.change
+                if (op === 'delete') wanted.delete(String(row['k']))
+                else wanted.set(String(row['k']), `${row['n']}/${row['part']}`)
+                await bench.append([one.change])
+                break
+              }
+              case 'commit':
+                await bench.commitAll(writer)
+                assert.deepEqual(await contents(bench, writer), Object.fromEntries([...wanted].toSorted()))
+                break
+              case 'upkeep':
+                await upkeep(writer)
+                break
+              case 'reopen':
+              case 'lose-index':
+                await writer.close()
+                if (one.kind === 'lose-index') await rm(bench.indexPath)
+                writer = await bench.openWriter(definition('model', 'upsert', partitioned))
+                break
+            }
+          }
+          await assertIndexAgrees(writer)
+          await writer.close()
+        } finally {
+          await bench.close()
+        }
+      }),
+      { numRuns: 12, endOnFailure: true },
+    )
+  })
+}
