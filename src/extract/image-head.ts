@@ -92,6 +92,14 @@ export function takeExifFrom(draft: Draft, read: BlockReader): void {
   draft.xmp ??= block.xmp
 }
 
+/** How much a window fetches first, and at least with each further fetch. */
+export interface WindowShape {
+  headBytes: number
+  nextBytes: number
+}
+
+export const defaultShape: WindowShape = { headBytes: limits.extractHeadBytes, nextBytes: limits.extractNextBytes }
+
 /**
  * A window on the bytes of an object: the head, then one further range at a time, exactly where a walker says.
  * Two ranges are held, so that a value behind a header does not fetch the header again.
@@ -100,18 +108,20 @@ export class Window {
   readonly sizeBytes: number
   readonly #source: ByteSource
   readonly #head: Uint8Array
+  readonly #nextBytes: number
   #bytes: Uint8Array
   #base = 0
 
-  private constructor(source: ByteSource, head: Uint8Array) {
+  private constructor(source: ByteSource, head: Uint8Array, nextBytes: number) {
     this.#source = source
+    this.#nextBytes = nextBytes
     this.sizeBytes = source.sizeBytes
     this.#head = head
     this.#bytes = head
   }
 
-  static async open(source: ByteSource): Promise<Window> {
-    return new Window(source, await source.read(0, Math.min(limits.extractHeadBytes, source.sizeBytes)))
+  static async open(source: ByteSource, { headBytes, nextBytes } = defaultShape): Promise<Window> {
+    return new Window(source, await source.read(0, Math.min(headBytes, source.sizeBytes)), nextBytes)
   }
 
   /** Bytes [start, start + length) if they are at hand; undefined when they must be fetched. Cut at the object's end. */
@@ -134,7 +144,7 @@ export class Window {
 
   /** Fetches a range of at least `length` bytes from `start`. */
   async load(start: number, length: number): Promise<void> {
-    const end = Math.min(this.sizeBytes, start + Math.max(length, limits.extractNextBytes))
+    const end = Math.min(this.sizeBytes, start + Math.max(length, this.#nextBytes))
     this.#bytes = await this.#source.read(start, end)
     this.#base = start
   }

@@ -4,7 +4,7 @@ import { walkBmp, walkIco } from './bitmap.ts'
 import type { ByteSource } from './extract.ts'
 import { walkGif } from './gif.ts'
 import { heifFormat, walkHeif } from './heif.ts'
-import { type Draft, invalid, newDraft, Window } from './image-head.ts'
+import { type Draft, invalid, newDraft, Window, type WindowShape } from './image-head.ts'
 import { walkJpeg } from './jpeg.ts'
 import { walkPng } from './png.ts'
 import { walkSvg } from './svg.ts'
@@ -53,12 +53,13 @@ export function imageHead(sniffed: string, source: ByteSource): Promise<ImageHea
   return head
 }
 
-async function walkHead(sniffed: string, source: ByteSource): Promise<ImageHead> {
+/** As `imageHead`, not shared; tests choose how much is fetched at a time. */
+export async function walkHead(sniffed: string, source: ByteSource, shape?: WindowShape): Promise<ImageHead> {
   const walker = WALKERS.get(sniffed)
   const draft = newDraft(walker?.format ?? '')
   try {
     if (walker === undefined) throw invalid(`not an image that is read here: ${sniffed}`)
-    const window = await Window.open(source)
+    const window = await Window.open(source, shape)
     // A sequence is told apart from a video by its brands.
     if (walker.walk === walkHeif) draft.format = heifFormat(await window.bytes(0, 512)) ?? draft.format
     await walker.walk(window, draft)
