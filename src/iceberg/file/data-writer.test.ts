@@ -8,8 +8,8 @@ import type { NestedField, PartitionSpec, Schema } from '../spec/table-metadata.
 import { applyTransform } from '../spec/transform.ts'
 import { type DataFileWrite, writeDataFiles } from './data-writer.ts'
 import type { FileIO } from './file.ts'
-import { valueFromText, valueTextSql } from './partition-sql.ts'
 import { partitionId } from './partition-id.ts'
+import { valueFromText, valueTextSql } from './partition-sql.ts'
 
 const UNPARTITIONED: PartitionSpec = { 'spec-id': 0, fields: [] }
 let duck: Duck

@@ -86,7 +86,10 @@ async function checkRows(session: DuckSession, table: string): Promise<void> {
     `SELECT count(*) FROM ${table} WHERE file_path IS NULL OR pos IS NULL OR pos < 0 OR pos > ${Number.MAX_SAFE_INTEGER}`,
   )
   if (Number(bad) > 0) {
-    throw new Fault('invalid', `${bad} row(s) to be deleted have no file path, or no position from 0; nothing was written`)
+    throw new Fault(
+      'invalid',
+      `${bad} row(s) to be deleted have no file path, or no position from 0; nothing was written`,
+    )
   }
 }
 
@@ -175,7 +178,8 @@ class Deletes {
   #describe(copied: CopiedFile, group: Group, offsets: number[]): DataFile {
     const { specs, schema, location, nowMs } = this.#write
     const spec = specs.find((known) => known['spec-id'] === group.specId)
-    if (spec === undefined) throw new Fault('invalid', `no partition spec ${group.specId} was given for the files of deletes`)
+    if (spec === undefined)
+      throw new Fault('invalid', `no partition spec ${group.specId} was given for the files of deletes`)
     const folder = partitionFolder(partitionColumns(spec, schema), group.partition)
     const file = dataFileOf(copied, LEAVES, {
       content: 'position-deletes',

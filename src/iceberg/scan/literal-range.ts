@@ -56,7 +56,8 @@ function exact(type: PrimitiveType, literal: Literal): Present | null {
       return typeof literal === 'number' && Number.isFinite(literal) ? literal + 0 : null
     case 'decimal':
       if (typeof literal === 'boolean') return null
-      if (typeof literal === 'number' && !(Number.isSafeInteger(literal) && primitive.precision <= EXACT_DIGITS)) return null
+      if (typeof literal === 'number' && !(Number.isSafeInteger(literal) && primitive.precision <= EXACT_DIGITS))
+        return null
       return parseDecimal(String(literal), primitive.precision, primitive.scale)
     case 'date':
       return typeof literal === 'string' ? parseDate(literal) : null

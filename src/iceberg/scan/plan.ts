@@ -11,6 +11,7 @@ import { partitionLayout } from '../file/partition-layout.ts'
 import type { DataFile, ManifestEntry, ManifestFile } from '../spec/manifest.ts'
 import type { Schema, Snapshot, TableMetadata } from '../spec/table-metadata.ts'
 import { DeleteIndex } from './delete-index.ts'
+import { nameMappingOf } from './name-mapping.ts'
 import { type BoundPredicate, bindPredicate, fileMight, partitionMight, summariesMight } from './prune.ts'
 import type { Predicate, ScanPlan, ScanTask } from './scan.ts'
 import { snapshotById } from './snapshot-at.ts'
@@ -32,6 +33,8 @@ export async function planScan(io: FileIO, metadata: TableMetadata, request: Sca
   const snapshot = snapshotOf(metadata, request)
   const schema = request.schema ?? schemaOf(metadata, snapshot)
   const plan: ScanPlan = { snapshot, schema, tasks: [], manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 }
+  const nameMapping = nameMappingOf(metadata)
+  if (nameMapping !== undefined) plan.nameMapping = nameMapping
   if (snapshot === null) return plan
   const planner = new Planner(io, metadata, plan, request.predicate)
   const manifests = await readManifestList(io, snapshot['manifest-list'])
@@ -51,7 +54,8 @@ function schemaOf(metadata: TableMetadata, snapshot: Snapshot | null): Schema {
   const past = snapshot !== null && snapshot['snapshot-id'] !== metadata['current-snapshot-id']
   const id = (past ? snapshot['schema-id'] : undefined) ?? metadata['current-schema-id']
   const schema = metadata.schemas.find((known) => known['schema-id'] === id)
-  if (schema === undefined) throw new Fault('corrupt', `the table's metadata has no schema ${id}, which its snapshot was written with`)
+  if (schema === undefined)
+    throw new Fault('corrupt', `the table's metadata has no schema ${id}, which its snapshot was written with`)
   return schema
 }
 
@@ -119,15 +123,19 @@ class Planner {
 /** @throws Fault `unsupported` for deletes that are not applied here: rows would come back from the dead */
 function refuseDeletes(file: DataFile): void {
   const refuse = (what: string, instead: string): Fault =>
-    new Fault('unsupported', `${file.filePath} holds ${what}, which are not applied here: ${instead}`, { path: file.filePath })
+    new Fault('unsupported', `${file.filePath} holds ${what}, which are not applied here: ${instead}`, {
+      path: file.filePath,
+    })
   switch (file.content) {
     case 'equality-deletes':
       throw refuse('equality deletes', 'compact the table with the engine that wrote them, or read an earlier snapshot')
     case 'data':
       throw new Fault('corrupt', `${file.filePath} is a data file in a manifest of delete files`)
     case 'position-deletes':
-      if (file.fileFormat === 'puffin') throw refuse('deletion vectors', 'rewrite them as position deletes of a v2 table')
-      if (file.fileFormat !== 'parquet') throw refuse(`position deletes as ${file.fileFormat}`, 'rewrite them as Parquet')
+      if (file.fileFormat === 'puffin')
+        throw refuse('deletion vectors', 'rewrite them as position deletes of a v2 table')
+      if (file.fileFormat !== 'parquet')
+        throw refuse(`position deletes as ${file.fileFormat}`, 'rewrite them as Parquet')
       return
     default:
       unreachable(file.content)

@@ -39,7 +39,11 @@ export function bindPredicate(predicate: Predicate, schema: Schema): BoundPredic
       return TRUE
     case 'and':
     case 'or':
-      return { op: predicate.op, left: bindPredicate(predicate.left, schema), right: bindPredicate(predicate.right, schema) }
+      return {
+        op: predicate.op,
+        left: bindPredicate(predicate.left, schema),
+        right: bindPredicate(predicate.right, schema),
+      }
     case 'in': {
       const field = fieldOf(schema, predicate.column)
       if (field === null) return TRUE
@@ -59,7 +63,11 @@ export function bindPredicate(predicate: Predicate, schema: Schema): BoundPredic
   }
 }
 
-function compare(comparison: Comparison, field: BoundField, literal: string | number | bigint | boolean): BoundPredicate {
+function compare(
+  comparison: Comparison,
+  field: BoundField,
+  literal: string | number | bigint | boolean,
+): BoundPredicate {
   const range = literalRange(field.type, literal)
   return range === null ? TRUE : { op: 'compare', comparison, field, range }
 }
@@ -170,7 +178,12 @@ function knownOfFile({ id, type }: BoundField, file: DataFile): Known {
 }
 
 /** Bounds that are no values of the type (it was another one when they were written) say nothing. */
-function setBounds(known: Known, type: PrimitiveType, lower: Uint8Array | undefined, upper: Uint8Array | undefined): void {
+function setBounds(
+  known: Known,
+  type: PrimitiveType,
+  lower: Uint8Array | undefined,
+  upper: Uint8Array | undefined,
+): void {
   try {
     if (lower !== undefined) known.lower = valueFromBytes(type, lower)
     if (upper !== undefined) known.upper = valueFromBytes(type, upper)
@@ -243,7 +256,12 @@ function columnMight(
   if (leaf.field.type !== column.sourceType) return true
   const { low, high } = leaf.range
   // A range of two values: what holds for neither end alone must not decide.
-  const ends = low === high ? [low] : leaf.comparison === '=' || leaf.comparison === '!=' ? [] : [endOf(leaf.comparison, leaf.range)]
+  const ends =
+    low === high
+      ? [low]
+      : leaf.comparison === '=' || leaf.comparison === '!='
+        ? []
+        : [endOf(leaf.comparison, leaf.range)]
   return ends.every((end) =>
     projectComparison(column.transform, column.sourceType, leaf.comparison, end).every((bound) =>
       valuesMight(column.type, known, bound.op, { low: bound.value, high: bound.value }),

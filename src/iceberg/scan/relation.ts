@@ -1,12 +1,23 @@
 /**
  * A plan as SQL: the relation that reads the planned files by field id, deletes applied.
+ *
+ * Files with equal Parquet schemas are read together. Deletes are one bitmap per data file, made of the rows of its delete
+ * files whose path is the data file's letter by letter, and asked by the row's position: as fast as no deletes at all,
+ * where an anti-join would take three times as long.
  */
-import type { DuckSession } from '../../duck/duck.ts'
+import { Fault } from '../../base/fault.ts'
+import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
 import type { FileIO } from '../file/file.ts'
-import type { ScanPlan } from './scan.ts'
+import { duckNames } from '../file/parquet-types.ts'
+import { DELETE_FILE_PATH, DELETE_POS } from '../file/position-deletes.ts'
+import type { NestedField, Schema } from '../spec/table-metadata.ts'
+import { columnRead, relationType } from './column-sql.ts'
+import { hasNoIds, NAME_MAPPING_PROPERTY, withMappedIds } from './name-mapping.ts'
+import { type ParquetGroup, parquetGroups } from './parquet-group.ts'
+import type { ScanPlan, ScanTask } from './scan.ts'
 
 export interface ScanRelationOptions {
-  /** Top-level columns wanted, in this order; default all of the plan's schema. */
+  /** Top-level columns wanted, in this order, named as in the relation; default all of the plan's schema. */
   columns?: readonly string[]
   /** Adds `_file` (VARCHAR, the location as in the manifest) and `_pos` (BIGINT, from 0 in the file). */
   withPosition?: boolean
@@ -18,11 +29,129 @@ export interface ScanRelation {
   localPaths: string[]
 }
 
+/** Positions are 32-bit in bitmaps. */
+const ROWS_MAX = 2 ** 31 - 1
+
+interface Column {
+  field: NestedField
+  name: string
+}
+
+/**
+ * Columns have their own names, except those that DuckDB cannot tell apart (`duckNames`). Without rows, the relation is
+ * empty and has its types.
+ * @throws Fault `invalid` (no such column), `not-found` (a file is gone), `unsupported` (a type, a file without field ids)
+ */
 export async function scanRelation(
-  _session: DuckSession,
-  _io: FileIO,
-  _plan: ScanPlan,
-  _options: ScanRelationOptions = {},
+  session: DuckSession,
+  io: FileIO,
+  plan: ScanPlan,
+  options: ScanRelationOptions = {},
 ): Promise<ScanRelation> {
-  throw new Error('not built yet')
+  const columns = columnsOf(plan.schema, options.columns)
+  const position = options.withPosition === true
+  if (plan.tasks.length === 0) return { sql: emptySql(columns, position), localPaths: [] }
+  const local = new Map<string, string>()
+  for (const { file, deletes } of plan.tasks) {
+    for (const { filePath } of [file, ...deletes]) {
+      if (!local.has(filePath)) local.set(filePath, await io.localFile(filePath))
+    }
+  }
+  const groups = await parquetGroups(session, plan.tasks, (path) => local.get(path)!)
+  const parts = groups.flatMap((group) => {
+    const byName = hasNoIds(group.nodes)
+    const nodes = byName ? mappedNodes(group, plan) : group.nodes
+    const read = (tasks: ScanTask[]): string[] =>
+      tasks.length === 0 ? [] : [readSql({ nodes, byName, tasks }, columns, position, local)]
+    const [clean, marked] = split(group.tasks, (task) => task.deletes.length === 0)
+    return [...read(clean), ...read(marked)]
+  })
+  return { sql: parts.join('\nUNION ALL\n'), localPaths: [...local.values()] }
+}
+
+function columnsOf(schema: Schema, wanted: readonly string[] | undefined): Column[] {
+  const names = duckNames(schema)
+  const all = schema.fields.map((field, at): Column => ({ field, name: names[at]! }))
+  if (wanted === undefined) return all
+  return wanted.map((name) => {
+    const column = all.find((known) => known.name.toLowerCase() === name.toLowerCase())
+    if (column !== undefined) return column
+    throw new Fault(
+      'invalid',
+      `expected columns of the table, got "${name}"; it has ${names.slice(0, 20).join(', ')}`,
+      {
+        column: name,
+      },
+    )
+  })
+}
+
+function emptySql(columns: readonly Column[], position: boolean): string {
+  const typed = columns.map(({ field, name }) => `NULL::${relationType(field.type, field.name)} AS ${ident(name)}`)
+  if (position) typed.push('NULL::VARCHAR AS _file', 'NULL::BIGINT AS _pos')
+  return `SELECT ${typed.length === 0 ? 'NULL' : typed.join(', ')} WHERE false`
+}
+
+function split<T>(all: readonly T[], test: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(test), all.filter((each) => !test(each))]
+}
+
+/** The columns of files without field ids, with ids by the table's name mapping. */
+function mappedNodes(group: ParquetGroup, plan: ScanPlan): ParquetGroup['nodes'] {
+  if (plan.nameMapping !== undefined) return withMappedIds(group.nodes, plan.nameMapping)
+  throw new Fault(
+    'unsupported',
+    `the data file ${group.tasks[0]?.file.filePath} has no field ids and the table has no name mapping: set the table property ${NAME_MAPPING_PROPERTY}`,
+  )
+}
+
+/** The SELECT over files of one Parquet schema. */
+function readSql(
+  { nodes, tasks, byName }: ParquetGroup & { byName: boolean },
+  columns: readonly Column[],
+  position: boolean,
+  local: ReadonlyMap<string, string>,
+): string {
+  const reads = columns.map(({ field }) => {
+    const node = nodes.find((known) => known.id === field.id)
+    return { field, node, read: columnRead(field, node) }
+  })
+  const files = listLiteral(tasks.map((task) => local.get(task.file.filePath)!))
+  const entries = reads.map(({ field, node, read }) => {
+    // A key that no file has gives the default.
+    const key = byName ? literal(node?.name ?? `no column ${field.id}`) : String(field.id)
+    return `${key}: {name: ${literal(`c${field.id}`)}, type: ${literal(read.type)}, default_value: ${read.defaultText === null ? 'NULL::VARCHAR' : literal(read.defaultText)}}`
+  })
+  const schema = entries.length === 0 ? '' : `, schema = MAP {${entries.join(', ')}}`
+  const selected = reads.map(({ field, read }, at) => `${read.sql(`r.c${field.id}`)} AS ${ident(columns[at]!.name)}`)
+  if (position) {
+    const paths = listLiteral(tasks.map((task) => task.file.filePath))
+    selected.push(`${paths}[r.file_index::BIGINT + 1] AS _file`, 'r.file_row_number AS _pos')
+  }
+  const from = `SELECT ${selected.length === 0 ? 'NULL' : selected.join(', ')} FROM read_parquet(${files}${schema}) AS r`
+  return tasks[0]!.deletes.length === 0 ? from : from + deletesSql(tasks, local)
+}
+
+/** The join that leaves deleted rows out. */
+function deletesSql(tasks: readonly ScanTask[], local: ReadonlyMap<string, string>): string {
+  const deletes = [...new Set(tasks.flatMap((task) => task.deletes.map((file) => file.filePath)))]
+  const indexOf = new Map(deletes.map((path, at) => [path, at]))
+  const rows = Math.max(...tasks.map((task) => task.file.recordCount))
+  if (rows > ROWS_MAX) {
+    throw new Fault(
+      'limit',
+      `a data file of ${rows} rows has deleted rows; at most ${ROWS_MAX} can be marked: compact the table`,
+    )
+  }
+  const files = tasks.map((task, at) => `(${at}, ${literal(task.file.filePath)}, ${task.file.recordCount})`)
+  const pairs = tasks.flatMap((task, at) => task.deletes.map((file) => `(${at}, ${indexOf.get(file.filePath)})`))
+  const schema = `MAP {${DELETE_FILE_PATH}: {name: 'path', type: 'VARCHAR', default_value: NULL::VARCHAR}, ${DELETE_POS}: {name: 'pos', type: 'BIGINT', default_value: NULL::VARCHAR}}`
+  return ` LEFT JOIN (
+  SELECT f.file AS file, bitstring_agg(d.pos::INTEGER, 0, ${Math.max(rows - 1, 0)}) AS deleted
+  FROM read_parquet(${listLiteral(deletes.map((path) => local.get(path)!))}, schema = ${schema}) AS d
+  JOIN (VALUES ${pairs.join(', ')}) AS p(file, deletes) ON p.deletes = d.file_index
+  JOIN (VALUES ${files.join(', ')}) AS f(file, path, row_count) ON f.file = p.file AND f.path = d.path
+  WHERE d.pos >= 0 AND d.pos < f.row_count GROUP BY f.file
+) AS b ON b.file = r.file_index
+WHERE b.deleted IS NULL OR get_bit(b.deleted, r.file_row_number::INTEGER) = 0`
 }

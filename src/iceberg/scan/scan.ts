@@ -3,6 +3,7 @@
  */
 import type { DataFile } from '../spec/manifest.ts'
 import type { Schema, Snapshot } from '../spec/table-metadata.ts'
+import type { MappedField } from './name-mapping.ts'
 
 /** A filter that pruning understands; anything else is left to the engine. Bounds are JSON scalars or bigint. */
 export type Predicate =
@@ -26,6 +27,8 @@ export interface ScanPlan {
   /** The schema that rows are read with. */
   schema: Schema
   tasks: ScanTask[]
+  /** Field ids by name, for data files that have none; absent: the table has no name mapping. */
+  nameMapping?: MappedField[]
   /** How planning went, for `EXPLAIN` and tests. */
   manifestsRead: number
   manifestsSkipped: number
