@@ -169,10 +169,14 @@ export function setSortOrder(metadata: TableMetadata, text: string): TableChange
       updates: isDefault ? [] : [{ action: 'set-default-sort-order', 'sort-order-id': known['order-id'] }],
     }
   }
+  const orderId = metadata['sort-orders'].reduce((highest, other) => Math.max(highest, other['order-id']), 0) + 1
   return {
     requirements,
     updates: [
-      { action: 'add-sort-order', 'sort-order': order },
+      {
+        action: 'add-sort-order',
+        'sort-order': { ...order, 'order-id': order.fields.length === 0 ? 0 : orderId },
+      },
       { action: 'set-default-sort-order', 'sort-order-id': LAST_ADDED },
     ],
   }

@@ -7,9 +7,8 @@
  */
 import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
-import { ancestors } from '../spec/history.ts'
+import { ancestors, MAIN } from '../spec/history.ts'
 import type { Snapshot, SnapshotRef, TableChange, TableMetadata, TableUpdate } from '../spec/table-metadata.ts'
-import { MAIN } from '../spec/update-snapshots.ts'
 
 export interface ExpireRequest {
   /** Now, milliseconds since 1970. */

@@ -1,8 +1,7 @@
 /** Branches and tags: making, moving and removing them, and rolling the table back. */
 import { Fault } from '../../base/fault.ts'
-import { ancestors, findSnapshot, isAncestorOfCurrent } from '../spec/history.ts'
+import { ancestors, findRef, findSnapshot, isAncestorOfCurrent, MAIN } from '../spec/history.ts'
 import type { SnapshotRef, TableChange, TableMetadata } from '../spec/table-metadata.ts'
-import { MAIN } from '../spec/update-snapshots.ts'
 
 /** How long a branch or tag, and the snapshots of a branch, are kept by expiry. */
 export interface RefRetention {
@@ -27,7 +26,7 @@ export interface NewRef extends RefRetention {
  * @throws Fault `conflict` when the name is in use, `not-found` for an unknown snapshot or a table without one
  */
 export function createRef(metadata: TableMetadata, ref: NewRef): TableChange {
-  const old = metadata.refs[ref.name]
+  const old = findRef(metadata, ref.name)
   if (old !== undefined && ref.replace !== true) {
     throw new Fault(
       'conflict',
@@ -43,7 +42,7 @@ export function createRef(metadata: TableMetadata, ref: NewRef): TableChange {
 
 /** @throws Fault `not-found` for an unknown name, `invalid` for `main` */
 export function dropRef(metadata: TableMetadata, name: string): TableChange {
-  const ref = metadata.refs[name]
+  const ref = findRef(metadata, name)
   if (ref === undefined) throw unknownRef(metadata, name)
   if (name === MAIN)
     throw new Fault('invalid', 'expected a branch or tag that may be removed, got main, which the table needs')
@@ -58,7 +57,7 @@ export function dropRef(metadata: TableMetadata, name: string): TableChange {
 
 /** Another retention for a branch or tag; what is left out is taken away. @throws Fault `not-found` */
 export function setRetention(metadata: TableMetadata, name: string, rules: RefRetention): TableChange {
-  const ref = metadata.refs[name]
+  const ref = findRef(metadata, name)
   if (ref === undefined) throw unknownRef(metadata, name)
   return setTo(metadata, name, { ...retention(rules), type: ref.type, 'snapshot-id': ref['snapshot-id'] })
 }
@@ -100,7 +99,7 @@ export function rollbackToTime(metadata: TableMetadata, timestampMs: number): Ta
 /** Makes any snapshot of the table the current one, whatever its history. @throws Fault `not-found` */
 export function setCurrentSnapshot(metadata: TableMetadata, snapshotId: bigint): TableChange {
   mustHave(metadata, snapshotId)
-  return setTo(metadata, MAIN, { ...metadata.refs[MAIN], type: 'branch', 'snapshot-id': snapshotId })
+  return setTo(metadata, MAIN, { ...findRef(metadata, MAIN), type: 'branch', 'snapshot-id': snapshotId })
 }
 
 /**
@@ -108,8 +107,8 @@ export function setCurrentSnapshot(metadata: TableMetadata, snapshotId: bigint):
  * @throws Fault `invalid` when that would leave snapshots of the branch behind
  */
 export function fastForward(metadata: TableMetadata, branch: string, to: string): TableChange {
-  const from = metadata.refs[branch]
-  const target = metadata.refs[to]
+  const from = findRef(metadata, branch)
+  const target = findRef(metadata, to)
   if (target === undefined) throw unknownRef(metadata, to)
   if (from !== undefined && from.type !== 'branch')
     throw new Fault('invalid', `expected a branch to move, got the tag "${branch}"`)
@@ -124,7 +123,7 @@ export function fastForward(metadata: TableMetadata, branch: string, to: string)
 }
 
 function setTo(metadata: TableMetadata, name: string, ref: SnapshotRef): TableChange {
-  const base = metadata.refs[name]?.['snapshot-id'] ?? null
+  const base = findRef(metadata, name)?.['snapshot-id'] ?? null
   return {
     requirements: [...sameTable(metadata), { type: 'assert-ref-snapshot-id', ref: name, 'snapshot-id': base }],
     updates: [{ action: 'set-snapshot-ref', 'ref-name': name, ...ref }],

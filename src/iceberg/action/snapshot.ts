@@ -3,9 +3,9 @@
  * keep two writers from building on the same parent.
  */
 import { Fault } from '../../base/fault.ts'
+import { findRef, MAIN } from '../spec/history.ts'
 import type { DataFile } from '../spec/manifest.ts'
 import type { Operation, Snapshot, TableChange, TableMetadata } from '../spec/table-metadata.ts'
-import { MAIN } from '../spec/update-snapshots.ts'
 
 /** What a snapshot adds and takes away. What is left out is 0. Sizes in bytes, of data and delete files together. */
 export interface SnapshotCounts {
@@ -61,7 +61,7 @@ export function nextSequenceNumber(metadata: TableMetadata): number {
  */
 export function snapshotChange(metadata: TableMetadata, operation: Operation, input: SnapshotInput): TableChange {
   const branch = input.branch ?? MAIN
-  const ref = metadata.refs[branch]
+  const ref = findRef(metadata, branch)
   if (ref?.type === 'tag') throw new Fault('invalid', `expected a branch to commit to, got the tag "${branch}"`)
   const parentId = ref?.['snapshot-id']
   const parent = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === parentId)

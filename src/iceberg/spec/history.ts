@@ -1,7 +1,15 @@
 /**
  * A table's snapshots as a history: by id, by ancestry, by time.
  */
-import type { Snapshot, TableMetadata } from './table-metadata.ts'
+import type { Snapshot, SnapshotRef, TableMetadata } from './table-metadata.ts'
+
+/** The branch of the table itself. */
+export const MAIN = 'main'
+
+/** A branch or tag by name; undefined for names that are none (also `constructor` and the like). */
+export function findRef(metadata: TableMetadata, name: string): SnapshotRef | undefined {
+  return Object.hasOwn(metadata.refs, name) ? metadata.refs[name] : undefined
+}
 
 export function findSnapshot(metadata: TableMetadata, snapshotId: bigint): Snapshot | undefined {
   return metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === snapshotId)

@@ -74,12 +74,11 @@ export function asOneOf<T extends string>(value: Json | undefined, options: read
 
 /** Text values by name; numbers and booleans become text, as lenient readers take them. */
 export function asTextMap(value: Json | undefined, place: Place): Record<string, string> {
-  const texts: Record<string, string> = {}
-  for (const [key, member] of Object.entries(asObject(value, place))) {
+  const texts = Object.entries(asObject(value, place)).map(([key, member]) => {
     if (member === null || typeof member === 'object') throw wrong(inside(place, key), 'text', member)
-    texts[key] = String(member)
-  }
-  return texts
+    return [key, String(member)] as const
+  })
+  return Object.fromEntries(texts)
 }
 
 export function listOf<T>(value: Json | undefined, place: Place, read: (element: Json, place: Place) => T): T[] {

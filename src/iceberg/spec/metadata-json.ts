@@ -184,10 +184,8 @@ function readMetadataLog(json: Json, place: Place): TableMetadata['metadata-log'
 /** There is always a `main` that points to the current snapshot, even where `refs` is left out. */
 function readRefs(object: JsonObject, top: Place, metadata: TableMetadata): Record<string, SnapshotRef> {
   const place = inside(top, 'refs')
-  const refs: Record<string, SnapshotRef> = {}
-  for (const [name, ref] of Object.entries(optional(object, 'refs', top, asObject) ?? {})) {
-    refs[name] = readRef(ref, inside(place, name))
-  }
+  const named = Object.entries(optional(object, 'refs', top, asObject) ?? {})
+  const refs = Object.fromEntries(named.map(([name, ref]) => [name, readRef(ref, inside(place, name))]))
   const current = metadata['current-snapshot-id']
   if (current !== undefined && refs['main'] === undefined) refs['main'] = { 'snapshot-id': current, type: 'branch' }
   return refs

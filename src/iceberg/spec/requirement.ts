@@ -3,6 +3,7 @@
  */
 import { unreachable } from '../../base/assert.ts'
 import { Fault } from '../../base/fault.ts'
+import { findRef } from './history.ts'
 import type { TableMetadata, TableRequirement } from './table-metadata.ts'
 
 /**
@@ -32,7 +33,7 @@ function factsOf(metadata: TableMetadata, requirement: TableRequirement): { expe
     case 'assert-table-uuid':
       return { expected: requirement.uuid.toLowerCase(), got: metadata['table-uuid'].toLowerCase() }
     case 'assert-ref-snapshot-id':
-      return { expected: requirement['snapshot-id'], got: metadata.refs[requirement.ref]?.['snapshot-id'] ?? null }
+      return { expected: requirement['snapshot-id'], got: findRef(metadata, requirement.ref)?.['snapshot-id'] ?? null }
     case 'assert-last-assigned-field-id':
       return { expected: requirement['last-assigned-field-id'], got: metadata['last-column-id'] }
     case 'assert-current-schema-id':

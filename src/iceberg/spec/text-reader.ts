@@ -31,8 +31,9 @@ export class TextReader {
       const at = TOKEN.lastIndex
       const match = TOKEN.exec(text)
       if (match === null) throw this.#fault('a name or sign', text.slice(at, at + 1), at)
+      const start = TOKEN.lastIndex - match[0].trimStart().length
       const quoted = match[1]?.replaceAll('""', '"') ?? match[2]?.replaceAll('``', '`')
-      this.#tokens.push({ text: quoted ?? match[3] ?? match[4]!, quoted: quoted !== undefined, at })
+      this.#tokens.push({ text: quoted ?? match[3] ?? match[4]!, quoted: quoted !== undefined, at: start })
     }
   }
 

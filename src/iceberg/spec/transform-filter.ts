@@ -6,7 +6,7 @@ import type { Value } from './manifest.ts'
 import type { PrimitiveType, Transform } from './table-metadata.ts'
 import { applyTransform, canTransform, parseTransform } from './transform.ts'
 import { parsePrimitive } from './type.ts'
-import type { Present } from './value-order.ts'
+import { compareValues, type Present } from './value-order.ts'
 
 export type Comparison = '=' | '!=' | '<' | '<=' | '>' | '>='
 
@@ -49,12 +49,11 @@ export function projectComparison(
   const projected = (): Present | null => applyTransform(transform, source, value) as Present | null
   switch (parsed.kind) {
     case 'identity':
-      // NaN compares with nothing in SQL, but sorts last in bounds: too subtle to prune by.
-      return Number.isNaN(value) ? [] : [{ op, value }]
+      return typeof value === 'number' && isFloat(source) ? projectFloat(op, value) : [{ op, value }]
     case 'bucket':
       return op === '=' ? bound('=', projected()) : []
     case 'truncate':
-      return projectOrdered(op, projected(), wrapsBelow(source, parsed.width))
+      return projectTruncated(source, parsed.width, op, value, projected())
     case 'year':
     case 'month':
     case 'day':
@@ -70,14 +69,40 @@ function bound(op: Comparison, value: Value): PartitionBound[] {
   return value === null ? [] : [{ op, value }]
 }
 
+function isFloat(source: PrimitiveType): boolean {
+  const { kind } = parsePrimitive(source)
+  return kind === 'float' || kind === 'double'
+}
+
+/** Identity of a float. Bounds tell -0.0 from 0.0 and order NaN last; for a filter the zeros are equal. */
+function projectFloat(op: Comparison, value: number): PartitionBound[] {
+  if (Number.isNaN(value)) return []
+  if (value !== 0) return [{ op, value }]
+  switch (op) {
+    case '=':
+      return [
+        { op: '>=', value: -0 },
+        { op: '<=', value: 0 },
+      ]
+    case '!=':
+      return []
+    case '<':
+    case '>=':
+      return [{ op, value: -0 }]
+    case '<=':
+    case '>':
+      return [{ op, value: 0 }]
+  }
+}
+
 /** For a transform that keeps order: strict comparisons become inclusive, since one partition holds many values. */
-function projectOrdered(op: Comparison, projected: Value, wraps: boolean): PartitionBound[] {
+function projectOrdered(op: Comparison, projected: Value): PartitionBound[] {
   switch (op) {
     case '=':
       return bound('=', projected)
     case '<':
     case '<=':
-      return wraps ? [] : bound('<=', projected)
+      return bound('<=', projected)
     case '>':
     case '>=':
       return bound('>=', projected)
@@ -87,12 +112,23 @@ function projectOrdered(op: Comparison, projected: Value, wraps: boolean): Parti
 }
 
 /**
- * Truncating an int or long near its least value wraps round to a large one (see `applyTransform`), unless the width
- * divides the range: upper bounds would then skip such a partition.
+ * Truncating an int or long near its least value wraps round to a large one (see `applyTransform`) unless the width is a
+ * power of two. Small values may then be in a large partition: upper bounds would skip it, and so would a lower bound that
+ * has wrapped itself.
  */
-function wrapsBelow(source: PrimitiveType, width: number): boolean {
+function projectTruncated(
+  source: PrimitiveType,
+  width: number,
+  op: Comparison,
+  value: Present,
+  projected: Value,
+): PartitionBound[] {
   const { kind } = parsePrimitive(source)
-  return (kind === 'int' || kind === 'long') && (width & (width - 1)) !== 0
+  const mayWrap = (kind === 'int' || kind === 'long') && (width & (width - 1)) !== 0
+  const isUpper = op === '<' || op === '<='
+  const wrapped = mayWrap && projected !== null && compareValues(source, projected, value) > 0
+  if (mayWrap && (isUpper || (wrapped && op !== '='))) return []
+  return projectOrdered(op, projected)
 }
 
 /**
@@ -100,7 +136,7 @@ function wrapsBelow(source: PrimitiveType, width: number): boolean {
  * below zero are widened by one, as Java's library does.
  */
 function projectTime(op: Comparison, projected: Value): PartitionBound[] {
-  if (typeof projected !== 'number' || projected >= 0) return projectOrdered(op, projected, false)
+  if (typeof projected !== 'number' || projected >= 0) return projectOrdered(op, projected)
   switch (op) {
     case '=':
       return [
@@ -111,6 +147,6 @@ function projectTime(op: Comparison, projected: Value): PartitionBound[] {
     case '<=':
       return bound('<=', projected + 1)
     default:
-      return projectOrdered(op, projected, false)
+      return projectOrdered(op, projected)
   }
 }

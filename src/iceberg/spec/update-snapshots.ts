@@ -3,11 +3,10 @@
  */
 import { Fault } from '../../base/fault.ts'
 import type { Json } from '../../base/json.ts'
+import { findRef, MAIN } from './history.ts'
 import { asId, asObject, type Place, required } from './json-reader.ts'
 import type { Snapshot, SnapshotRef, TableMetadata } from './table-metadata.ts'
 import type { Draft } from './update.ts'
-
-export const MAIN = 'main'
 
 /** Engines accept logs that step back by less than this (clocks of several writers). */
 const CLOCK_SKEW_MS = 60_000
@@ -61,9 +60,9 @@ export function setRef(draft: Draft, name: string, ref: SnapshotRef): void {
     throw new Fault('invalid', `expected "${name}" to refer to a snapshot of the table, got ${id}`, { snapshotId: id })
   }
   checkRef(name, ref)
-  const old = metadata.refs[name]
+  const old = findRef(metadata, name)
   if (old !== undefined && sameRef(old, ref)) return
-  metadata.refs[name] = { ...ref }
+  metadata.refs = { ...metadata.refs, [name]: { ...ref } }
   draft.changed = true
   if (name !== MAIN || metadata['current-snapshot-id'] === id) return
   metadata['current-snapshot-id'] = id
@@ -103,8 +102,8 @@ function sameRef(a: SnapshotRef, b: SnapshotRef): boolean {
 /** A reference that is not there is no error. Without `main` the table has no current snapshot. */
 export function removeRef(draft: Draft, name: string): void {
   const { metadata } = draft
-  if (metadata.refs[name] === undefined) return
-  delete metadata.refs[name]
+  if (findRef(metadata, name) === undefined) return
+  metadata.refs = Object.fromEntries(Object.entries(metadata.refs).filter(([other]) => other !== name))
   if (name === MAIN) delete metadata['current-snapshot-id']
   draft.changed = true
 }
