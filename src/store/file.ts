@@ -156,9 +156,11 @@ class FileStoreAdapter implements FileStore {
   }
 
   async delete(keys: readonly string[]): Promise<void> {
+    // All keys are checked before the first file goes.
+    const paths: string[] = []
+    for (const key of keys) paths.push(await locateForWrite(this.root, key))
     const folders = new Set<string>()
-    for (const key of keys) {
-      const path = await locateForWrite(this.root, key)
+    for (const path of paths) {
       try {
         await unlink(path)
         folders.add(dirname(path))

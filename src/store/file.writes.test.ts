@@ -118,6 +118,21 @@ test('etags by stat stay while the file stays, whoever opens the store', async (
   await assert.rejects(store.get('k', { ifMatch: etag }), (error) => isFault(error, 'superseded'))
 })
 
+test('a put in the same clock tick as the one before it gets a later modification time', async (t) => {
+  const { root, store } = await setUp(t)
+  await store.put('k', utf8('abc'))
+  // As if the tick of the file system's clock were half a second long.
+  const tick = new Date(Date.now() + 500)
+  await utimes(join(root, 'k'), tick, tick)
+  const next = await store.put('k', utf8('abd'))
+  assert.equal(next.lastModifiedMs, tick.getTime() + 1)
+  assert.deepEqual(await store.head('k'), next)
+  // A time far ahead is somebody's wrong clock, not a tick.
+  const future = new Date(Date.now() + 3_600_000)
+  await utimes(join(root, 'k'), future, future)
+  assert.ok((await store.put('k', utf8('abe'))).lastModifiedMs < future.getTime())
+})
+
 test('etags by MD5 follow the bytes, even when size and modification time are set back', async (t) => {
   const { root, store } = await setUp(t, { etag: 'md5' })
   const time = new Date('2026-01-02T03:04:05Z')

@@ -243,6 +243,8 @@ export function storeContract(title: string, contract: StoreContract): void {
       await store.delete([])
       await store.delete(['e', 'e'])
       assert.deepEqual(await keysOf(store), ['b/d'])
+      await assert.rejects(store.delete(['b/d', '']), (error) => isFault(error, 'invalid'))
+      assert.deepEqual(await keysOf(store), ['b/d'])
     })
 
     withStore('putFile moves a local file in, localFile gives a path to the bytes', async (store) => {
