@@ -98,6 +98,7 @@ export const limits = {
   queryRowsMax: 1_000_000,
   queryTextBytesMax: 1 * MiB,
   queryThreads: 2,
+  querySpillMiB: 8192,
   queryStatementsMax: 100,
   queryTablesMax: 64,
   queryViewsMax: 200,
@@ -120,6 +121,8 @@ export const limits = {
   /** Directory source: files compared per page, and how often a full comparison runs while watching. */
   scanPageFiles: 10_000,
   rescanIntervalMs: 5_000,
+  /** Full comparisons of a large directory come less often: at most this share of the time goes into them. */
+  rescanShareMax: 0.05,
   /** A file is taken when it has held still so long; one that never does, after the longer time. */
   watchQuietMs: 100,
   settleMaxMs: 2_000,

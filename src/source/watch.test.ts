@@ -189,6 +189,19 @@ describe('timing', () => {
   })
 })
 
+test('a comparison that takes long is asked for less often', async () => {
+  const abort = new AbortController()
+  const hints = watchDirectory(root, { signal: abort.signal, rescanIntervalMs: 10 })
+  assert.deepEqual((await hints.next()).value, { kind: 'rescan', why: 'start' })
+  await delay(20)
+  const startMs = performance.now()
+  assert.deepEqual((await hints.next()).value, { kind: 'rescan', why: 'interval' })
+  const afterMs = performance.now() - startMs
+  assert.ok(afterMs >= 15 / limits.rescanShareMax, `asked again after ${afterMs} ms`)
+  abort.abort()
+  await hints.next()
+})
+
 describe('folders that come and go', () => {
   test('a folder that is deleted, or renamed away, asks for a rescan', async () => {
     mkdirSync(join(root, 'a/b'), { recursive: true })

@@ -3,7 +3,8 @@
  *
  * The operating system's notices are hints only. They get lost when its queue overflows, they say nothing of what
  * happened before a new folder was watched, and some file systems send none. The truth is the full comparison that is
- * asked for at the start, every `limits.rescanIntervalMs`, and whenever hints may be missing.
+ * asked for at the start, every `limits.rescanIntervalMs` (less often where it takes long, see `limits.rescanShareMax`),
+ * and whenever hints may be missing.
  *
  * On Linux each folder is watched by itself: what Node offers for whole trees there watches each file too, and runs out
  * of watches. Elsewhere the system watches the tree. When watches run out all the same, rescans go on alone.
@@ -52,8 +53,9 @@ export async function* watchDirectory(root: string, options: WatchOptions): Asyn
       await watcher.tick()
       const hint = watcher.take()
       if (hint !== null) {
+        const startMs = performance.now()
         yield hint
-        watcher.taken(hint)
+        if (hint.kind === 'rescan') watcher.rescanned(performance.now() - startMs)
       } else await watcher.wait()
     }
   } finally {
@@ -149,9 +151,9 @@ class DirectoryWatcher {
     return { kind: 'keys', keys }
   }
 
-  /** The caller is done with a hint. */
-  taken(hint: DirectoryHint): void {
-    if (hint.kind === 'rescan') this.#rescanAtMs = performance.now() + this.#rescanIntervalMs
+  /** The caller is done with a rescan that took so long. */
+  rescanned(tookMs: number): void {
+    this.#rescanAtMs = performance.now() + Math.max(this.#rescanIntervalMs, tookMs / limits.rescanShareMax)
   }
 
   /** Resolves when there may be something to do. */
