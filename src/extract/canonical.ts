@@ -93,9 +93,14 @@ function jsonOf(value: unknown, walk: Walk, path: string, depth: number): Json |
   if (ArrayBuffer.isView(value)) return listOf(value as unknown as ArrayLike<unknown>, walk, path, depth)
   if (value instanceof ArrayBuffer) return bytesOf(Buffer.from(value), walk, path)
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
-  if (value instanceof Map) return objectOf(Object.fromEntries(value), walk, path, depth)
+  if (value instanceof Map) return objectOf(entriesOf(value), walk, path, depth)
   if (value instanceof Set) return listOf([...value], walk, path, depth)
   return objectOf(value, walk, path, depth)
+}
+
+/** A map's entries under text and number keys; others have no name in JSON. */
+function entriesOf(map: ReadonlyMap<unknown, unknown>): object {
+  return Object.fromEntries([...map].filter(([key]) => typeof key === 'string' || typeof key === 'number'))
 }
 
 function leaveOut(walk: Walk, path: string): undefined {
