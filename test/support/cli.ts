@@ -25,7 +25,12 @@ export interface CliOptions {
 /** Runs `tidewater …args` to its end. */
 export function cli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd: options.cwd ?? process.cwd(), stdio: 'pipe', timeout: TIMEOUT_MS, killSignal: 'SIGKILL' })
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      cwd: options.cwd ?? process.cwd(),
+      stdio: 'pipe',
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    })
     let stdout = ''
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
@@ -41,14 +46,20 @@ export function cli(args: readonly string[], options: CliOptions = {}): Promise<
 /** Runs `tidewater …args`, expects exit code 0 and gives standard output. */
 export async function cliOk(args: readonly string[], options: CliOptions = {}): Promise<string> {
   const result = await cli(args, options)
-  if (result.code !== 0) throw new Error(`tidewater ${args.join(' ')} ended with ${result.code ?? result.signal}:\n${result.stdout}\n${result.stderr}`)
+  if (result.code !== 0)
+    throw new Error(
+      `tidewater ${args.join(' ')} ended with ${result.code ?? result.signal}:\n${result.stdout}\n${result.stderr}`,
+    )
   return result.stdout
 }
 
 /** Rows of a statement as parsed JSON. */
 export async function sqlRows(home: string, statements: string): Promise<Record<string, unknown>[]> {
   const text = await cliOk(['sql', statements, '--json', '--home', home])
-  return text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>)
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
 /** A temporary folder that is removed after `work`. */

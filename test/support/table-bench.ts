@@ -47,7 +47,13 @@ export async function openTableBench(): Promise<TableBench> {
   const store = await openFileStore({ root: warehouse, create: true })
   const io = storeIo(store, { root: `file://${warehouse}`, scratchDir: path.join(dir, 'scratch') })
   const clock = systemClock
-  const catalog = await openSqliteCatalog({ path: path.join(dir, 'catalog.db'), name: 'tidewater', warehouse: `file://${warehouse}`, io, clock })
+  const catalog = await openSqliteCatalog({
+    path: path.join(dir, 'catalog.db'),
+    name: 'tidewater',
+    warehouse: `file://${warehouse}`,
+    io,
+    clock,
+  })
   const duck = await Duck.open({ memoryMiB: 512, threads: 2 })
   const log = await openSegmentLog({ dir: path.join(dir, 'logs'), name: 'changes' })
   const reader = await duck.connect()
@@ -60,7 +66,11 @@ export async function openTableBench(): Promise<TableBench> {
     clock,
     log,
     indexPath,
-    openWriter: async (definition) => TableWriter.open({ catalog, io, clock, session: await duck.connect() }, { definition, indexPath, logName: 'changes' }),
+    openWriter: async (definition) =>
+      TableWriter.open(
+        { catalog, io, clock, session: await duck.connect() },
+        { definition, indexPath, logName: 'changes' },
+      ),
     append: async (changes) => {
       if (changes.length > 0) await log.append(changes.map((change) => tableChangeText({ input: 0, ...change })))
     },
@@ -79,7 +89,13 @@ export async function openTableBench(): Promise<TableBench> {
   }
 }
 
-async function readRows(session: DuckSession, io: FileIO, table: LoadedTable, select: string, snapshotId?: bigint): Promise<DuckRow[]> {
+async function readRows(
+  session: DuckSession,
+  io: FileIO,
+  table: LoadedTable,
+  select: string,
+  snapshotId?: bigint,
+): Promise<DuckRow[]> {
   const plan = await planScan(io, table.metadata, snapshotId === undefined ? {} : { snapshotId })
   const { sql } = await scanRelation(session, io, plan)
   return session.rows(`SELECT ${select} FROM (${sql})`)

@@ -25,10 +25,10 @@ export function relationType(type: Type, where: string): string {
     if (kind === 'fixed') return 'BLOB'
     // Every value is null; some type must be named.
     if (kind === 'unknown') return 'INTEGER'
-    if (kind === 'timestamptz_ns') {
+    if (UNREADABLE.has(kind)) {
       throw new Fault(
         'unsupported',
-        `column "${where}" is of type timestamptz_ns, whose nanoseconds would be cut on reading here; select other columns`,
+        `column "${where}" is of type ${type}, which cannot be read here (or not without loss): select other columns`,
         { column: where },
       )
     }
@@ -44,6 +44,9 @@ export function relationType(type: Type, where: string): string {
   )
   return `STRUCT(${fields.join(', ')})`
 }
+
+/** Nanoseconds with a zone would be cut to microseconds without a word. */
+const UNREADABLE = new Set(['timestamptz_ns', 'variant', 'geometry', 'geography'])
 
 export interface ColumnRead {
   /** Type for DuckDB's schema map. */

@@ -19,7 +19,7 @@ import { snapshotById } from './snapshot-at.ts'
 export interface ScanRequest {
   /** Default: the current snapshot. `snapshot-at.ts` finds ids by ref and time. */
   snapshotId?: bigint
-  /** Default: the current schema for the current snapshot, else the snapshot's own. */
+  /** Default: the table's current schema; when `snapshotId` is given, that snapshot's own. */
   schema?: Schema
   /** Files that cannot hold a matching row are left out; rows are not filtered. */
   predicate?: Predicate
@@ -31,7 +31,7 @@ export interface ScanRequest {
  */
 export async function planScan(io: FileIO, metadata: TableMetadata, request: ScanRequest = {}): Promise<ScanPlan> {
   const snapshot = snapshotOf(metadata, request)
-  const schema = request.schema ?? schemaOf(metadata, snapshot)
+  const schema = request.schema ?? schemaOf(metadata, request.snapshotId === undefined ? null : snapshot)
   const plan: ScanPlan = { snapshot, schema, tasks: [], manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 }
   const nameMapping = nameMappingOf(metadata)
   if (nameMapping !== undefined) plan.nameMapping = nameMapping
@@ -49,14 +49,12 @@ function snapshotOf(metadata: TableMetadata, request: ScanRequest): Snapshot | n
   return id === undefined ? null : snapshotById(metadata, id)
 }
 
-/** A table is read with its schema of today, its past with the schema of that time. */
-function schemaOf(metadata: TableMetadata, snapshot: Snapshot | null): Schema {
-  const past = snapshot !== null && snapshot['snapshot-id'] !== metadata['current-snapshot-id']
-  const id = (past ? snapshot['schema-id'] : undefined) ?? metadata['current-schema-id']
+/** A table is read with its schema of today, a snapshot asked for by id with the schema of its time. */
+function schemaOf(metadata: TableMetadata, asked: Snapshot | null): Schema {
+  const id = asked?.['schema-id'] ?? metadata['current-schema-id']
   const schema = metadata.schemas.find((known) => known['schema-id'] === id)
-  if (schema === undefined)
-    throw new Fault('corrupt', `the table's metadata has no schema ${id}, which its snapshot was written with`)
-  return schema
+  if (schema !== undefined) return schema
+  throw new Fault('corrupt', `the table's metadata has no schema ${id}, which its snapshot was written with`)
 }
 
 class Planner {
