@@ -38,8 +38,17 @@ test('what was given before, or is met in a table, is passed', () => {
   assert.equal(new HybridClock(clockAt([1])).last, undefined)
 })
 
-test('a sequencer of another source is refused', () => {
-  const refused = (error: unknown) => isFault(error, 'invalid')
-  assert.throws(() => new HybridClock(clockAt([1]), '00636B4222CBA01ADB'), refused)
-  assert.throws(() => new HybridClock(clockAt([1])).observe('x'), refused)
+test('a sequencer in canonical form, without zeros on its right, is the same', () => {
+  assert.equal(new HybridClock(clockAt([1]), '17979CFE362A').next(), '17979CFE362A0001')
+})
+
+test('a sequencer of another source is refused at the start, and passed over in a table', () => {
+  assert.throws(
+    () => new HybridClock(clockAt([1]), '00636B4222CBA01ADB'),
+    (error) => isFault(error, 'invalid'),
+  )
+  const sequencers = new HybridClock(clockAt([1]))
+  sequencers.observe('00636B4222CBA01ADB')
+  sequencers.observe('x')
+  assert.equal(sequencers.last, undefined)
 })

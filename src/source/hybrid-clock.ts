@@ -8,6 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 
 const DIGITS = 16
+const FORM = /^[0-9A-Fa-f]{1,16}$/
 const NS_PER_MS = 1_000_000n
 
 export class HybridClock {
@@ -35,19 +36,24 @@ export class HybridClock {
     return textOf(this.#last)
   }
 
-  /** Makes what comes greater than `sequencer`, met in what an earlier process wrote. */
+  /**
+   * Makes what comes greater than `sequencer`, met in what an earlier process wrote. One of another form was given by
+   * another source and means nothing here.
+   */
   observe(sequencer: string): void {
+    if (!FORM.test(sequencer)) return
     const value = nanosecondsOf(sequencer)
     if (value > this.#last) this.#last = value
   }
 }
 
 function nanosecondsOf(sequencer: string): bigint {
-  if (!/^[0-9A-Fa-f]{16}$/.test(sequencer)) {
+  if (!FORM.test(sequencer)) {
     const got = JSON.stringify(sequencer.slice(0, 80))
     throw new Fault('invalid', `expected a directory's sequencer of ${DIGITS} hex digits, got ${got}`)
   }
-  return BigInt(`0x${sequencer}`)
+  // Stored in canonical form it has lost the zeros on its right.
+  return BigInt(`0x${sequencer.padEnd(DIGITS, '0')}`)
 }
 
 function textOf(value: bigint): string {
