@@ -11,7 +11,7 @@ import { walk } from './ast.ts'
 import { checkFunctions } from './check.ts'
 import { nowLiteral, type SqlParser } from './parser.ts'
 import type { AsOf } from './references.ts'
-import { isSymbol, type Token, untokenize } from './tokens.ts'
+import { isSymbol, isWord, type Token, untokenize } from './tokens.ts'
 
 /** Which rows of a table are read. Null: the current snapshot, which may not exist yet. */
 export interface SnapshotChoice {
@@ -22,6 +22,8 @@ export interface SnapshotChoice {
 
 /** Words that mean now; each becomes the clock's time, so that a statement is about one moment. */
 const NOW = ['NOW', 'CURRENT_TIMESTAMP', 'LOCALTIMESTAMP', 'CURRENT_DATE', 'TODAY']
+/** The end of a timestamp with a zone: DuckDB's TIMESTAMP '…' would read it and drop the zone. */
+const ZONE = /(?:[Zz]|\d[+-]\d\d(?::?\d\d)?| [A-Za-z_/]+)$/
 /** From here on a number is taken for milliseconds by mistake: the year 5138 in seconds. */
 const SECONDS_MAX = 100_000_000_000n
 
@@ -88,6 +90,11 @@ function withNow(tokens: readonly Token[], literal: string): Token[] {
   const out: Token[] = []
   for (let at = 0; at < tokens.length; at += 1) {
     const token = tokens[at]!
+    const next = tokens[at + 1]
+    if (isWord(token, 'TIMESTAMP') && next?.kind === 'string' && ZONE.test(next.value)) {
+      out.push({ ...token, text: 'TIMESTAMPTZ', value: 'TIMESTAMPTZ' })
+      continue
+    }
     if (token.kind !== 'word' || !NOW.includes(token.value)) {
       out.push(token)
       continue

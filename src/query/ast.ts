@@ -65,10 +65,10 @@ function visit(value: Json | undefined, scope: Scope, depth: number, walked: Wal
     for (const member of value) visit(member, scope, depth + 1, walked)
     return
   }
-  if (value['cte_map'] !== undefined) return visitQuery(value, scope, depth, walked)
-  if (typeof value['class'] === 'string') return visitExpression(value, scope, depth, walked)
-  if (value['sample'] !== undefined && value['alias'] !== undefined) return visitTable(value, scope, depth, walked)
-  for (const member of Object.values(value)) visit(member, scope, depth + 1, walked)
+  if (value['cte_map'] !== undefined) visitQuery(value, scope, depth, walked)
+  else if (typeof value['class'] === 'string') visitExpression(value, scope, depth, walked)
+  else if (value['sample'] !== undefined && value['alias'] !== undefined) visitTable(value, scope, depth, walked)
+  else for (const member of Object.values(value)) visit(member, scope, depth + 1, walked)
 }
 
 function visitQuery(node: Node, scope: Scope, depth: number, walked: Walked): void {
@@ -105,7 +105,10 @@ function visitExpression(node: Node, scope: Scope, depth: number, walked: Walked
 function visitTable(node: Node, scope: Scope, depth: number, walked: Walked): void {
   const type = text(node['type'])
   if (!TABLES.has(type)) throw notRun(type)
-  if (type === 'BASE_TABLE') return visitBaseTable(node, scope, walked)
+  if (type === 'BASE_TABLE') {
+    visitBaseTable(node, scope, walked)
+    return
+  }
   if (type === 'SHOW_REF' && node['query'] === null) {
     throw new Fault('unsupported', 'SHOW and DESCRIBE of names are statements of their own, not part of a SELECT')
   }

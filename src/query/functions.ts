@@ -15,7 +15,7 @@ export const TABLE_FUNCTIONS: ReadonlySet<string> = new Set(
 
 /** Scalar, aggregate and window functions, lower case; operators by their names in the syntax tree. */
 export const FUNCTIONS: ReadonlySet<string> = new Set([
-  ...words(String.raw`
+  ...words(`
   !__postfix !~~ !~~* % & && * ** + - ->> / // <-> << <=> <@ >> @ @> ^ ^@ | || ~ ~~ ~~* ~~~
 `),
   ...words(`

@@ -8,6 +8,7 @@
  */
 import type { DuckDBResult } from '@duckdb/node-api'
 import { Fault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import { Duck, type DuckOptions, type DuckSession, ident, listLiteral } from '../duck/duck.ts'
 import { MACRO_STATEMENTS } from './macros.ts'
 
@@ -25,7 +26,12 @@ export class LockedDuck {
     const duck = await Duck.open(options)
     try {
       const session = await duck.connect()
-      await session.run(`${MACRO_STATEMENTS.join('; ')}; SET enable_progress_bar = false`)
+      // DuckDB would spill to a folder under the current one when none is given.
+      const spill =
+        options.spillDir === undefined
+          ? "SET temp_directory = ''"
+          : `SET max_temp_directory_size = '${limits.querySpillMiB}MiB'`
+      await session.run(`${MACRO_STATEMENTS.join('; ')}; SET enable_progress_bar = false; ${spill}`)
       return new LockedDuck(duck, session)
     } catch (error) {
       duck.close()

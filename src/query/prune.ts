@@ -54,7 +54,10 @@ export function filtersOf(tree: Node, schemaOf: (table: Node) => Schema | null):
   const filters = new Map<Node, Predicate>()
   const visit = (value: Json | undefined): void => {
     if (typeof value !== 'object' || value === null) return
-    if (Array.isArray(value)) return value.forEach(visit)
+    if (Array.isArray(value)) {
+      value.forEach(visit)
+      return
+    }
     if (value['type'] === 'SELECT_NODE') ofSelect(value, schemaOf, filters)
     for (const member of Object.values(value)) visit(member)
   }

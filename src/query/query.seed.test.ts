@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
-import { CONTENT, JOURNAL, Lake, plainReader } from '../../test/query/lake.ts'
-import { openQuerySession, type QuerySession } from './query.ts'
+import { CONTENT, JOURNAL, Lake } from '../../test/query/lake.ts'
+import type { QuerySession } from './query.ts'
 
 const golden = (name: string): Promise<string> =>
   readFile(new URL(`../../test/golden/sql/${name}`, import.meta.url), 'utf8')
@@ -40,7 +40,7 @@ describe('the statements of the object metadata guide', () => {
         '${json}' AS metadata, TIMESTAMP '2024-08-10 19:09:45' AS "lastModified", ['Airport', 'Truck', 'Person'] AS labels,
         4000 AS image_width, 3000 AS image_height`,
     )
-    session = await openQuerySession({ catalog: lake.catalog, io: lake.io, clock: lake.clock, reader: plainReader })
+    session = await lake.session()
   })
   after(async () => {
     await session.close()

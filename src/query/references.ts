@@ -56,6 +56,8 @@ const UNITS: Record<string, AsOf['unit']> = {
   TIMESTAMP: 'timestamp',
   SYSTEM_TIME: 'timestamp',
 }
+/** Parts of one dotted name. */
+const NAME_PARTS_MAX = 32
 const INTERVAL_UNITS = /^(MICROSECOND|MILLISECOND|SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR|DECADE)S?$/
 
 /** @throws Fault `invalid` for a time-travel clause that cannot be read, `limit` for too many names */
@@ -75,6 +77,7 @@ export function extractReferences(tokens: readonly Token[]): Extracted {
     }
     if (places.has(at) && isName(token) && isSymbol(tokens[at + 1], '.')) {
       const end = chainEnd(tokens, at)
+      if (end - at > 2 * NAME_PARTS_MAX) throw new Fault('limit', `a name may have ${NAME_PARTS_MAX} parts`)
       const chain = tokens.slice(at, end).map((part) => (part.kind === 'word' ? quoted(part) : part))
       out.push(...chain)
       if (chain.length > 5) takeOut(out, references, null)

@@ -2,7 +2,8 @@
  * Compiled relations → views in the instance that runs the statement, and the files that these may open.
  */
 import { unreachable } from '../base/assert.ts'
-import type { DuckSession } from '../duck/duck.ts'
+import { stringifyJson } from '../base/json.ts'
+import { type DuckSession, ident, literal } from '../duck/duck.ts'
 import { formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import { planScan, type ScanRequest } from '../iceberg/scan/plan.ts'
@@ -10,7 +11,10 @@ import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { Predicate } from '../iceberg/scan/scan.ts'
 import type { Relation } from './compile.ts'
 import type { LockedDuck } from './locked.ts'
+import { metadataRows } from './metadata-rows.ts'
+import { metadataColumns } from './metadata-tables.ts'
 import type { ScanFacts } from './query.ts'
+import { choiceSchema, choiceSnapshot } from './snapshot-schema.ts'
 
 /** A planned table as SQL, and what planning took. */
 export interface TableScan {
@@ -61,7 +65,7 @@ export async function defineRelations(
         const { table, choice } = relation
         const scan = await reader(duck.session, io, table, {
           ...(choice.snapshotId === null ? {} : { snapshotId: choice.snapshotId }),
-          ...(choice.schema === undefined ? {} : { schema: choice.schema }),
+          schema: choiceSchema(table, choice),
           predicate: either(relation.predicates),
         })
         await duck.defineView(relation.schema, relation.name, [], scan.sql)
@@ -70,12 +74,55 @@ export async function defineRelations(
         break
       }
       case 'metadata':
+        scans.push(await defineMetadata(duck, io, relation))
         break
       default:
         unreachable(relation)
     }
   }
   return { paths, scans }
+}
+
+/** Rows of metadata that DuckDB takes at once. */
+const METADATA_PAGE_ROWS = 500
+
+/** A metadata table as a table of the instance, with a view over it that gives the columns their shape. */
+async function defineMetadata(
+  duck: LockedDuck,
+  io: FileIO,
+  relation: Extract<Relation, { kind: 'metadata' }>,
+): Promise<ScanFacts> {
+  const { table, choice, metadataTable, schema: place } = relation
+  const snapshot = choiceSnapshot(table, choice)
+  const schema = choiceSchema(table, choice)
+  const columns = metadataColumns(table, metadataTable, schema)
+  const read = columns.filter((column) => column.read !== '')
+  const rowsTable = `${ident(place)}.${ident('rows of metadata')}`
+  await duck.session.run(
+    `CREATE SCHEMA ${ident(place)}; CREATE TABLE ${rowsTable} (${read.map((column) => `${ident(column.name)} ${column.read}`).join(', ')})`,
+  )
+  const shape = literal(JSON.stringify([Object.fromEntries(read.map((column) => [column.name, column.read]))]))
+  for await (const rows of metadataRows({ io, table, snapshot, schema }, metadataTable)) {
+    for (let at = 0; at < rows.length; at += METADATA_PAGE_ROWS) {
+      const page = stringifyJson(rows.slice(at, at + METADATA_PAGE_ROWS))
+      await duck.session.run(
+        `INSERT INTO ${rowsTable} SELECT unnest(from_json_strict($1::JSON, ${shape}), max_depth := 2)`,
+        [page],
+      )
+    }
+  }
+  const shown = columns
+    .filter((column) => column.show !== '')
+    .map((column) => `${column.show ?? ident(column.name)} AS ${ident(column.name)}`)
+  await duck.defineView(place, relation.name, [], `SELECT ${shown.join(', ')} FROM ${rowsTable}`)
+  return {
+    table: `${formatIdent(table.ident)}.${metadataTable}`,
+    snapshotId: snapshot?.['snapshot-id'] ?? null,
+    filesRead: 0,
+    filesSkipped: 0,
+    manifestsRead: 0,
+    manifestsSkipped: 0,
+  }
 }
 
 /** Rows that any of the places wants. */

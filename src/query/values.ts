@@ -27,7 +27,6 @@ import {
   DuckDBTimeValue,
   DuckDBUnionValue,
   type DuckDBValue,
-  DuckDBVariantValue,
 } from '@duckdb/node-api'
 import { formatDate, formatTime, formatTimestamp } from '../iceberg/spec/time-text.ts'
 import { formatDecimal } from '../iceberg/spec/value-json.ts'
@@ -65,12 +64,11 @@ export function cellOf(value: DuckDBValue): Cell {
   if (value instanceof DuckDBTimeValue) return formatTime(value.micros)
   if (value instanceof DuckDBBlobValue) return Buffer.from(value.bytes).toString('hex')
   if (value instanceof DuckDBUnionValue) return { [value.tag]: cellOf(value.value) }
-  if (value instanceof DuckDBVariantValue) return String(value)
   return String(value)
 }
 
-function timestamp(micros: bigint, isFinite: boolean): string {
-  return isFinite ? formatTimestamp(micros) : infinity(micros > 0n)
+function timestamp(micros: bigint, finite: boolean): string {
+  return finite ? formatTimestamp(micros) : infinity(micros > 0n)
 }
 
 function infinity(positive: boolean): string {

@@ -12,12 +12,13 @@ import { type Catalog, type LoadedTable, parseIdent } from '../../src/iceberg/ca
 import { openMemoryCatalog } from '../../src/iceberg/catalog/memory.ts'
 import { writeDataFiles } from '../../src/iceberg/file/data-writer.ts'
 import type { FileIO } from '../../src/iceberg/file/file.ts'
-import { readManifest } from '../../src/iceberg/file/manifest-file.ts'
-import { readManifestList } from '../../src/iceberg/file/manifest-list.ts'
+import { duckType } from '../../src/iceberg/file/parquet-types.ts'
 import { writeSnapshotFiles } from '../../src/iceberg/file/snapshot-files.ts'
 import { storeIo } from '../../src/iceberg/file/store-io.ts'
+import { planScan } from '../../src/iceberg/scan/plan.ts'
 import { currentSchema, currentSpec } from '../../src/iceberg/spec/schema.ts'
 import type { PartitionSpec, Type } from '../../src/iceberg/spec/table-metadata.ts'
+import { openQuerySession, type QuerySession, type QuerySessionOptions } from '../../src/query/query.ts'
 import type { TableReader } from '../../src/query/relations.ts'
 import { openFileStore } from '../../src/store/file.ts'
 
@@ -115,6 +116,10 @@ export class Lake {
     return snapshotId
   }
 
+  session(options: Partial<QuerySessionOptions> = {}): Promise<QuerySession> {
+    return openQuerySession({ catalog: this.catalog, io: this.io, clock: this.clock, reader: plainReader, ...options })
+  }
+
   async close(): Promise<void> {
     this.#session.close()
     this.#duck.close()
@@ -123,28 +128,22 @@ export class Lake {
   }
 }
 
-/** Reads all rows of a snapshot, without pruning and deletes: what `scanOf` does, for as long as a test needs no more. */
+/** Reads the planned files as they are: what `scanOf` does, for tables without deletes and with one schema. */
 export const plainReader: TableReader = async (_session, io, table, request) => {
-  const { metadata } = table
-  const id = request.snapshotId ?? metadata['current-snapshot-id']
-  const snapshot = metadata.snapshots.find((each) => each['snapshot-id'] === id)
+  const plan = await planScan(io, table.metadata, request)
   const localPaths: string[] = []
-  for (const manifest of snapshot === undefined ? [] : await readManifestList(io, snapshot['manifest-list'])) {
-    for await (const entries of readManifest(io, manifest, metadata)) {
-      for (const entry of entries) localPaths.push(await io.localFile(entry.file.filePath))
-    }
-  }
-  const names = currentSchema(metadata).fields.map((field) => `NULL AS ${ident(field.name)}`)
+  for (const task of plan.tasks) localPaths.push(await io.localFile(task.file.filePath))
+  const empty = plan.schema.fields.map((field) => `CAST(NULL AS ${duckType(field.type, field.name)}) AS ${ident(field.name)}`)
   const sql =
     localPaths.length === 0
-      ? `SELECT ${names.join(', ')} WHERE FALSE`
+      ? `SELECT ${empty.join(', ')} WHERE FALSE`
       : `SELECT * FROM read_parquet(${listLiteral(localPaths)})`
   const facts = {
-    snapshotId: id ?? null,
-    filesRead: localPaths.length,
-    filesSkipped: 0,
-    manifestsRead: 1,
-    manifestsSkipped: 0,
+    snapshotId: plan.snapshot?.['snapshot-id'] ?? null,
+    filesRead: plan.tasks.length,
+    filesSkipped: plan.filesSkipped,
+    manifestsRead: plan.manifestsRead,
+    manifestsSkipped: plan.manifestsSkipped,
   }
   return { sql, localPaths, facts }
 }
