@@ -49,3 +49,33 @@ export interface Extraction {
   faults: ExtractFault[]
   bytesRead: number
 }
+
+/** Fetches bytes [start, end) of one object; both lie inside it, and exactly that many bytes must come back. */
+export type RangeReader = (start: number, end: number) => Promise<Uint8Array>
+
+/** A file whose content is the object. */
+export interface LocalFile {
+  path: string
+  /**
+   * Modification time in ns, size and inode in hex, joined by dashes, as the file store's etags of kind `stat` are made.
+   * When it is given, another state of the file is refused as superseded.
+   */
+  stamp?: string
+}
+
+/** One object to extract from. Its bytes come from a local file, read by the worker itself, or from a reader called here. */
+export type ExtractTask = Omit<ExtractSubject, 'sniffed'> & ({ file: LocalFile } | { read: RangeReader })
+
+/** Extraction with bounds. `pool.ts` opens one over worker threads. */
+export interface ExtractPool {
+  /** Names and versions of the extractors, in order. */
+  readonly extractors: readonly { name: string; version: number }[]
+  /**
+   * Facts and faults of one object; never rejects because of the object. No facts come with a fault `superseded`.
+   * @throws Fault `limit` past `limits.extractWindow` objects in flight, `cancelled` by the signal or by `close`,
+   * `unavailable` when no worker starts
+   */
+  extract(task: ExtractTask, signal?: AbortSignal): Promise<Extraction>
+  /** Stops the workers; what is not answered yet is rejected as `cancelled`. */
+  close(): Promise<void>
+}

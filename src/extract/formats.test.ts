@@ -244,11 +244,13 @@ test('IPTC is found among Photoshop’s resources and named', async () => {
 
 test('stray and fill bytes before markers, and endless ones', async () => {
   const plain = jpegWithExif(tiffBlock({ entries: [make] }))
+  const afterExif = 4 + plain.readUInt16BE(4)
   const fill = Buffer.concat([
     plain.subarray(0, 2),
-    Buffer.from([0x55, 0x66]),
     Buffer.alloc(3, 0xff),
-    plain.subarray(2),
+    plain.subarray(2, afterExif),
+    Buffer.from([0x55, 0x66, 0xff, 0x00]),
+    plain.subarray(afterExif),
   ])
   const { image, exif } = await extract(fill)
   assert.deepEqual([image?.['image_width'], exif['Make']], [8, 'Tidewater'])

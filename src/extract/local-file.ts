@@ -1,8 +1,7 @@
 /** Reading one local file from a worker: synchronous, since the worker has nothing else to do, and checked against change. */
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Fault, messageOf, systemCode } from '../base/fault.ts'
-import type { LocalFile } from './protocol.ts'
-import type { RangeReader } from './source.ts'
+import type { LocalFile, RangeReader } from './extract.ts'
 
 export interface OpenFile {
   read: RangeReader

@@ -8,7 +8,8 @@ import { Fault, isFault } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
 import { statEtag } from '../store/etag.ts'
 import { canonicalBounds, jsonBytes } from './canonical.ts'
-import { type ExtractPool, type ExtractPoolOptions, type ExtractTask, openExtractPool } from './pool.ts'
+import type { ExtractPool, ExtractTask } from './extract.ts'
+import { type ExtractPoolOptions, openExtractPool } from './pool.ts'
 
 const images = new URL('../../test/golden/images/files/', import.meta.url)
 const photo = readFileSync(new URL('gps-ne.jpg', images))

@@ -13,18 +13,15 @@
 import { availableParallelism } from 'node:os'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import type { Extraction } from './extract.ts'
+import type { Extraction, ExtractPool, ExtractTask, RangeReader } from './extract.ts'
 import { PoolWorker } from './pool-worker.ts'
-import type { ExtractorModule, FromWorker, LocalFile } from './protocol.ts'
+import type { ExtractorModule, FromWorker } from './protocol.ts'
 import { toWire } from './protocol.ts'
-import { failed, mergeOutcomes, type Outcome, type SubjectFields } from './registry.ts'
-import { defaultBounds, type RangeReader, type SourceBounds } from './source.ts'
+import { failed, mergeOutcomes, type Outcome } from './registry.ts'
+import { defaultBounds, type SourceBounds } from './source.ts'
 
-export type { ExtractorModule, LocalFile } from './protocol.ts'
+export type { ExtractorModule } from './protocol.ts'
 export { storeReader } from './source.ts'
-
-/** One object to extract from. Its bytes come from a local file, read by the worker itself, or from a reader called here. */
-export type ExtractTask = SubjectFields & ({ file: LocalFile } | { read: RangeReader })
 
 export interface ExtractPoolOptions {
   /** Extractors of the operator's own, run after the built-in ones, in this order. */
@@ -51,18 +48,6 @@ export const defaultLimits: ExtractLimits = {
   readMs: limits.extractReadMs,
   heapMiB: limits.extractHeapMiB,
   window: limits.extractWindow,
-}
-
-export interface ExtractPool {
-  /** Names and versions of the extractors, in order. */
-  readonly extractors: readonly { name: string; version: number }[]
-  /**
-   * Facts and faults of one object; never rejects because of the object.
-   * @throws Fault `limit` past the window, `cancelled` by the signal or by `close`, `unavailable` when no worker starts
-   */
-  extract(task: ExtractTask, signal?: AbortSignal): Promise<Extraction>
-  /** Stops the workers; what is not answered yet is rejected as `cancelled`. */
-  close(): Promise<void>
 }
 
 /** One object in the pool. */

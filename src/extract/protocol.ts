@@ -1,5 +1,6 @@
 /** Messages between the pool and its workers. Both ends are of one build, so they carry no version. */
 import { Fault, type FaultKind, isFault, messageOf } from '../base/fault.ts'
+import type { LocalFile } from './extract.ts'
 import type { Outcome, SubjectFields } from './registry.ts'
 import type { SourceBounds } from './source.ts'
 
@@ -13,16 +14,6 @@ export interface WorkerSetup {
 export interface ExtractorModule {
   /** Path of the file, absolute or from the working directory. */
   module: string
-}
-
-/** A file whose content is the object. */
-export interface LocalFile {
-  path: string
-  /**
-   * Modification time in ns, size and inode in hex, joined by dashes, as the file store's etags of kind `stat` are made.
-   * When it is given, another state of the file is refused as superseded.
-   */
-  stamp?: string
 }
 
 export interface TaskMessage {

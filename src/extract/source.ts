@@ -7,10 +7,7 @@
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { Store } from '../store/store.ts'
-import type { ByteSource } from './extract.ts'
-
-/** Fetches bytes [start, end) of one object; both lie inside it, and exactly that many bytes come back. */
-export type RangeReader = (start: number, end: number) => Promise<Uint8Array>
+import type { ByteSource, RangeReader } from './extract.ts'
 
 export interface SourceBounds {
   /** Bytes fetched for one object, over all its extractors. */

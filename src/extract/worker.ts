@@ -6,11 +6,11 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { must } from '../base/assert.ts'
 import { Fault, messageOf } from '../base/fault.ts'
-import type { Extractor } from './extract.ts'
+import type { Extractor, RangeReader } from './extract.ts'
 import { openFile } from './local-file.ts'
 import { type FromWorker, fromWire, type TaskMessage, type ToWorker, type WorkerSetup } from './protocol.ts'
 import { builtinExtractors, failed, type Outcome, runExtractor, sniffSubject } from './registry.ts'
-import { BoundedSource, type RangeReader } from './source.ts'
+import { BoundedSource } from './source.ts'
 import { assertDistinct, loadExtractor } from './user-extractor.ts'
 
 const port: MessagePort = must(parentPort, 'the parent port of a worker')
