@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { sha256Hex } from '../base/hash.ts'
 import type { Json } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
 import { jsonBytes } from './canonical.ts'
@@ -22,7 +23,7 @@ interface Want {
 
 const folder = new URL('../../test/golden/images/', import.meta.url)
 const { cases } = JSON.parse(readFileSync(new URL('expected.json', folder), 'utf8')) as {
-  cases: Record<string, { note: string; bytes: number; want: Want }>
+  cases: Record<string, { note: string; sha256: string; want: Want }>
 }
 
 /** Beyond-facts about the rendition's pixels, which no extractor sees. */
@@ -61,8 +62,11 @@ function assertBeyond(metadata: Facts, beyond: Facts, name: string): void {
   }
 }
 
-test('the collection is complete', () => {
+test('the collection is complete and as it was made', () => {
   assert.equal(Object.keys(cases).length, 130)
+  for (const [name, { sha256 }] of Object.entries(cases)) {
+    assert.equal(sha256Hex(readFileSync(new URL(`files/${name}`, folder))), sha256, name)
+  }
 })
 
 for (const [name, { note, want }] of Object.entries(cases)) {
