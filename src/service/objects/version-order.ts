@@ -1,0 +1,48 @@
+/**
+ * Which of two creations or removals ("tips") of one object version is the newer: two total orders, each a function of
+ * the two events alone. Pure.
+ */
+import { type ObjectEvent, type ObjectEventKind, NULL_VERSION } from '../../change/object-event.ts'
+import { eventHash, instantOf, sequencerOfEvent } from '../../change/sequence.ts'
+
+/**
+ * By sequencer, for events of one source that all have one. Equal sequencers mean one happening told twice, or a constant
+ * that is not known as such: the later time wins, so that a constant does no harm.
+ */
+export function compareBySequencer(one: ObjectEvent, other: ObjectEvent): number {
+  return compareTexts(sequencerOfEvent(one) ?? '', sequencerOfEvent(other) ?? '') || compareByTime(one, other)
+}
+
+/**
+ * By time. At the same instant events of one source go by their sequencers (times of whole seconds are common), then
+ * by what can follow what:
+ * - a version with an id of its own is created once and removed once, so its removal is the later;
+ * - the null version can be written again, so nothing tells. The creation wins: a row for an object that is gone is found out
+ *   when its bytes are asked for, an object without a row by nobody.
+ */
+export function compareByTime(one: ObjectEvent, other: ObjectEvent): number {
+  return (
+    compareTexts(instantOf(one.time), instantOf(other.time)) ||
+    compareTexts(sourceWithOrder(one), sourceWithOrder(other)) ||
+    compareTexts(sequencerOfEvent(one) ?? '', sequencerOfEvent(other) ?? '') ||
+    rankOf(one) - rankOf(other) ||
+    compareTexts(eventHash(one), eventHash(other))
+  )
+}
+
+/** Events whose sequencers compare have the same; those without any come first. */
+function sourceWithOrder(event: ObjectEvent): string {
+  return sequencerOfEvent(event) === undefined ? '' : event.source
+}
+
+const RANK_WITH_ID: Record<ObjectEventKind, number> = { update: 0, marker: 1, create: 2, delete: 3 }
+const RANK_OF_NULL: Record<ObjectEventKind, number> = { update: 0, delete: 1, marker: 2, create: 3 }
+
+function rankOf(event: ObjectEvent): number {
+  return (event.versionId === NULL_VERSION ? RANK_OF_NULL : RANK_WITH_ID)[event.kind]
+}
+
+/** By UTF-16 code unit: never by locale. */
+function compareTexts(one: string, other: string): number {
+  return one === other ? 0 : one < other ? -1 : 1
+}

@@ -1,0 +1,181 @@
+/**
+ * What is known of one version of one object: a state into which its events are merged. Pure.
+ *
+ * Invariant: the state depends on the set of events merged and on nothing else, neither their order nor how often each came.
+ * Every member is a maximum, a minimum or a conjunction over that set.
+ *
+ * Creations, removals and markers ("tips") compete for what the version is:
+ * - by sequencer, as long as every tip so far came from one source and has a sequencer that orders;
+ * - by time, for good, as soon as one has not. So the newest by either order is kept until then.
+ * Updates (tags, storage class) lie over a creation that is not newer than they are. One that comes before its creation
+ * is kept until that comes. Removals stay as tombstones: a late creation finds them.
+ *
+ * MinIO tells the removal of a delete marker as one more creation of the same marker, with a newer sequencer. A marker's
+ * version id is given once, so of two marker events with different sequencers the newer one is the removal. (Not of the null
+ * version, whose marker may come and go, and whose removal is told as one.)
+ */
+import { must } from '../../base/assert.ts'
+import { NULL_VERSION, type ObjectEvent } from '../../change/object-event.ts'
+import { instantOf, instantOfSequence, type Sequencer, sequenceNumber, sequencerOfEvent } from '../../change/sequence.ts'
+import { compareBySequencer, compareByTime } from './version-order.ts'
+
+/** Plain JSON. Members that do not apply are absent. */
+export interface VersionState {
+  /** The newest tip by sequencer, as long as sequencers decide. */
+  bySequencer?: ObjectEvent
+  /** The newest tip by time, where it is another one or where time decides. */
+  byTime?: ObjectEvent
+  /** The least sequencer of MinIO's events about this marker. */
+  firstMarker?: Sequencer
+  /** Sequence number of the newest update, whatever it updates. */
+  update?: string
+  tags?: Overlay<Record<string, string>>
+  storageClass?: Overlay<string>
+  /** The newest update, as long as there is no tip. */
+  pending?: ObjectEvent
+}
+
+/** What an update set, and the sequence number of that update. */
+interface Overlay<T> {
+  at: string
+  value: T
+}
+
+/**
+ * What an event did:
+ * - `newest`: it decides now what the version is
+ * - `duplicate`: it was known already and is the newest of its family
+ * - `late`: a newer event decides
+ * - `update`: it changed tags, storage class or the last update of a version that is there
+ * - `ignored`: an update that shows nowhere (now): older than the version or than another update, or before its creation
+ */
+export type Effect = 'newest' | 'duplicate' | 'late' | 'update' | 'ignored'
+
+export interface Merged {
+  state: VersionState
+  effect: Effect
+  /** What `visible` gives is another thing than before. */
+  changed: boolean
+  /** What the version is was decided anew: another tip, or a marker found to be removed. */
+  decided: boolean
+}
+
+/** A version as it is now. */
+export interface VisibleVersion {
+  /** It exists, as an object or as a delete marker. False for tombstones and for what only updates have told of. */
+  present: boolean
+  isDeleteMarker: boolean
+  /** The tip that decides; the newest update if no tip is known. */
+  event: ObjectEvent
+  tags: Record<string, string> | undefined
+  storageClass: string | undefined
+  /** Of the newest event that shows: the deciding tip, or an update that lies over it. */
+  sequenceNumber: string
+}
+
+/** Merges an event of this version into what is known (null: nothing). @throws Fault `invalid` for a time that is none */
+export function merge(state: VersionState | null, event: ObjectEvent): Merged {
+  const before = state ?? {}
+  return event.kind === 'update' ? mergeUpdate(before, event) : mergeTip(before, event)
+}
+
+/** What a state shows. At least one event must have been merged. */
+export function visible(state: VersionState): VisibleVersion {
+  const tip = tipOf(state)
+  if (tip === undefined) {
+    const event = must(state.pending, 'an event of the version')
+    const sequenceNumber = must(state.update, 'the sequence number of an update')
+    return { present: false, isDeleteMarker: false, event, tags: undefined, storageClass: undefined, sequenceNumber }
+  }
+  const present = tip.kind !== 'delete' && !isRemoval(state, tip)
+  const over = present && tip.kind === 'create' ? state : {}
+  return {
+    present,
+    isDeleteMarker: present && tip.kind === 'marker',
+    event: tip,
+    tags: shown(over.tags, tip) ?? tip.tags,
+    storageClass: shown(over.storageClass, tip) ?? tip.storageClass,
+    sequenceNumber: liesOver(over.update, tip) ? over.update : sequenceNumber(tip),
+  }
+}
+
+function mergeTip(before: VersionState, event: ObjectEvent): Merged {
+  const { pending: _, ...state } = before
+  const tipBefore = tipOf(before)
+  const ordered =
+    sequencerOfEvent(event) !== undefined &&
+    (tipBefore === undefined || (before.bySequencer !== undefined && before.bySequencer.source === event.source))
+  const byTime = newer(before.byTime ?? before.bySequencer, event, compareByTime)
+  delete state.bySequencer
+  delete state.byTime
+  if (ordered) state.bySequencer = newer(before.bySequencer, event, compareBySequencer)
+  if (state.bySequencer !== byTime) state.byTime = byTime
+  noteMarker(state, event)
+
+  const tip = must(tipOf(state), 'a tip just merged')
+  const decided = tip !== tipBefore || isRemoval(state, tip) !== isRemoval(before, tip)
+  if (tip === event) return { state, effect: 'newest', changed: true, decided }
+  const effect = tip === tipBefore && compareByTime(tip, event) === 0 ? 'duplicate' : 'late'
+  return { state, effect, changed: decided, decided }
+}
+
+function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
+  const at = sequenceNumber(event)
+  const state = { ...before }
+  const tip = tipOf(before)
+  if (isNewer(at, before.update)) {
+    state.update = at
+    if (tip === undefined) state.pending = event
+  }
+  const tags = tagsSetBy(event)
+  if (tags !== undefined && isNewer(at, before.tags?.at)) state.tags = { at, value: tags }
+  if (event.storageClass !== undefined && isNewer(at, before.storageClass?.at)) {
+    state.storageClass = { at, value: event.storageClass }
+  }
+  const news = state.update !== before.update || state.tags !== before.tags || state.storageClass !== before.storageClass
+  const changed = news && tip !== undefined && visible(before).present && tip.kind === 'create' && liesOver(at, tip)
+  if (changed) return { state, effect: 'update', changed, decided: false }
+  return { state, effect: at === before.update ? 'duplicate' : 'ignored', changed, decided: false }
+}
+
+function tipOf(state: VersionState): ObjectEvent | undefined {
+  return state.bySequencer ?? state.byTime
+}
+
+/** The greater of two; the known one when they are the same event. */
+function newer(known: ObjectEvent | undefined, event: ObjectEvent, compare: typeof compareByTime): ObjectEvent {
+  return known === undefined || compare(event, known) > 0 ? event : known
+}
+
+function noteMarker(state: VersionState, event: ObjectEvent): void {
+  if (event.kind !== 'marker' || event.source !== 'minio:s3' || event.versionId === NULL_VERSION) return
+  const sequencer = sequencerOfEvent(event)
+  if (sequencer === undefined) return
+  if (state.firstMarker === undefined || sequencer < state.firstMarker) state.firstMarker = sequencer
+}
+
+/** A marker event that tells of the marker's removal. */
+function isRemoval(state: VersionState, tip: ObjectEvent): boolean {
+  if (tip.kind !== 'marker' || tip.source !== 'minio:s3' || state.firstMarker === undefined) return false
+  const sequencer = sequencerOfEvent(tip)
+  return sequencer !== undefined && sequencer > state.firstMarker
+}
+
+/** The tags after an update, where it tells them. */
+function tagsSetBy(event: ObjectEvent): Record<string, string> | undefined {
+  if (event.tags !== undefined) return event.tags
+  return /^(?:ObjectTagging:Delete|ObjectCreated:DeleteTagging|Object Tags Deleted)/.test(event.name) ? {} : undefined
+}
+
+function isNewer(at: string, known: string | undefined): boolean {
+  return known === undefined || at > known
+}
+
+/** An update shows over a tip that is not newer. */
+function liesOver(at: string | undefined, tip: ObjectEvent): at is string {
+  return at !== undefined && instantOfSequence(at) >= instantOf(tip.time)
+}
+
+function shown<T>(overlay: Overlay<T> | undefined, tip: ObjectEvent): T | undefined {
+  return overlay !== undefined && liesOver(overlay.at, tip) ? overlay.value : undefined
+}
