@@ -25,12 +25,12 @@ export interface Walked {
   tables: TableRef[]
   /** Names of scalar, aggregate and window functions, lower case. */
   functions: Set<string>
+  /** Functions named with a schema before them; `column.function(…)` is written so too. */
+  qualifiedFunctions: { schema: string; name: string }[]
   /** Names of functions in FROM, lower case. */
   tableFunctions: Set<string>
   /** Columns named by three parts or more: these may hold a table's full name. */
   qualifiedColumns: ColumnRef[]
-  /** Names of all common table expressions, lower case: not offered as near matches. */
-  usesCtes: boolean
 }
 
 const EXPRESSIONS = new Set(
@@ -46,9 +46,9 @@ export function walk(root: Json): Walked {
   const walked: Walked = {
     tables: [],
     functions: new Set(),
+    qualifiedFunctions: [],
     tableFunctions: new Set(),
     qualifiedColumns: [],
-    usesCtes: false,
   }
   visit(root, new Set(), 0, walked)
   return walked
@@ -77,7 +77,6 @@ function visitQuery(node: Node, scope: Scope, depth: number, walked: Walked): vo
   const inner = new Set(scope)
   for (const entry of list(object(node['cte_map'])['map'])) {
     const name = text(object(entry)['key']).toLowerCase()
-    walked.usesCtes = true
     visit(object(entry)['value'], inner, depth + 1, walked)
     inner.add(name)
   }
@@ -93,7 +92,12 @@ function visitExpression(node: Node, scope: Scope, depth: number, walked: Walked
   if (kind === 'PARAMETER') throw new Fault('unsupported', 'a statement takes no parameters ($1, ?); write the values')
   if (!EXPRESSIONS.has(kind)) throw notRun(kind)
   if (kind === 'CONSTANT') return
-  if (kind === 'FUNCTION' || kind === 'WINDOW') walked.functions.add(text(node['function_name']).toLowerCase())
+  if (kind === 'FUNCTION' || kind === 'WINDOW') {
+    const name = text(node['function_name']).toLowerCase()
+    walked.functions.add(name)
+    const schema = [text(node['catalog']), text(node['schema'])].filter((part) => part !== '').join('.')
+    if (schema !== '') walked.qualifiedFunctions.push({ schema, name })
+  }
   if (kind === 'COLUMN_REF') {
     const parts = list(node['column_names']).map(text)
     if (parts.length > 2) walked.qualifiedColumns.push({ offset: offsetOf(node), parts })

@@ -4,6 +4,7 @@
 import { Fault } from '../base/fault.ts'
 import type { Walked } from './ast.ts'
 import { FUNCTIONS, TABLE_FUNCTIONS } from './functions.ts'
+import { GUARDED } from './guards.ts'
 
 /** @throws Fault `unsupported` for a function that queries may not call */
 export function checkFunctions(walked: Walked): void {
@@ -22,6 +23,11 @@ export function checkFunctions(walked: Walked): void {
       throw new Fault('unsupported', `there is no function ${name} here; docs/sql.md lists the functions`, {
         function: name,
       })
+    }
+  }
+  for (const { schema, name } of walked.qualifiedFunctions) {
+    if (schema !== 'main' && (schema.includes('.') || GUARDED.has(name))) {
+      throw new Fault('unsupported', `write ${name}(…) without "${schema}" before it`, { function: name })
     }
   }
 }

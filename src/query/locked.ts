@@ -10,6 +10,7 @@ import type { DuckDBResult } from '@duckdb/node-api'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { Duck, type DuckOptions, type DuckSession, ident, listLiteral } from '../duck/duck.ts'
+import { GUARD_STATEMENTS } from './guards.ts'
 import { MACRO_STATEMENTS } from './macros.ts'
 
 export class LockedDuck {
@@ -31,7 +32,9 @@ export class LockedDuck {
         options.spillDir === undefined
           ? "SET temp_directory = ''"
           : `SET max_temp_directory_size = '${limits.querySpillMiB}MiB'`
-      await session.run(`${MACRO_STATEMENTS.join('; ')}; SET enable_progress_bar = false; ${spill}`)
+      await session.run(
+        `${[...MACRO_STATEMENTS, ...GUARD_STATEMENTS].join('; ')}; SET enable_progress_bar = false; ${spill}`,
+      )
       return new LockedDuck(duck, session)
     } catch (error) {
       duck.close()

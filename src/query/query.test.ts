@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { Lake } from '../../test/query/lake.ts'
-import { Fault, isFault } from '../base/fault.ts'
+import { type Fault, isFault } from '../base/fault.ts'
 import type { QuerySession } from './query.ts'
 import type { Cell } from './values.ts'
 
@@ -12,7 +12,13 @@ describe('a query session', () => {
 
   before(async () => {
     lake = await Lake.open()
-    await lake.create('default.orders', { id: 'long', item: 'string', price: 'decimal(9,2)', made: 'timestamptz', day: 'date' })
+    await lake.create('default.orders', {
+      id: 'long',
+      item: 'string',
+      price: 'decimal(9,2)',
+      made: 'timestamptz',
+      day: 'date',
+    })
     for (const [index, price] of ['1.50', '2.00', '3.25'].entries()) {
       lake.clock.set(Date.UTC(2024, 0, 1 + index))
       ids.push(
@@ -53,7 +59,10 @@ describe('a query session', () => {
       result.columns.map((column) => column.type),
       ['BIGINT', 'VARCHAR', 'DECIMAL(9,2)', 'TIMESTAMP WITH TIME ZONE', 'DATE'],
     )
-    assert.deepEqual(result.scans.map((scan) => [scan.table, scan.filesRead]), [['default.orders', 1]])
+    assert.deepEqual(
+      result.scans.map((scan) => [scan.table, scan.filesRead]),
+      [['default.orders', 1]],
+    )
   })
 
   const names: [string, Cell[][]][] = [
@@ -84,12 +93,18 @@ describe('a query session', () => {
     ['WITH o AS (SELECT 1 AS a) SELECT (SELECT a FROM o), (SELECT count(*) FROM orders)', [[1, 3n]]],
     ['SELECT count(*) FROM (WITH orders AS (SELECT 1) SELECT * FROM orders) s', [[1n]]],
     ['WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 4) SELECT count(*) FROM r', [[4n]]],
-    ["SELECT 'é' AS \"größe\", o.item FROM /* é — */ other.orders p, -- ü\n default.orders o WHERE o.id = 2", [['é', 'item 2']]],
+    [
+      'SELECT \'é\' AS "größe", o.item FROM /* é — */ other.orders p, -- ü\n default.orders o WHERE o.id = 2',
+      [['é', 'item 2']],
+    ],
     ["SELECT 'FROM default.nothing; --' AS t FROM other.orders", [['FROM default.nothing; --']]],
     ['SELECT $$a;b$$ AS t; SELECT 2', [[2]]],
     ['SELECT extract(year FROM day) FROM orders WHERE id = 1', [[2024n]]],
     ['SELECT count(*) FROM orders WHERE item IS DISTINCT FROM item', [[0n]]],
-    ['PIVOT (SELECT id, item FROM orders) ON id IN (1, 2) USING count(*) GROUP BY item ORDER BY item LIMIT 1', [['item 1', 1n, 0n]]],
+    [
+      'PIVOT (SELECT id, item FROM orders) ON id IN (1, 2) USING count(*) GROUP BY item ORDER BY item LIMIT 1',
+      [['item 1', 1n, 0n]],
+    ],
   ]
   for (const [sql, expected] of names) {
     it(`answers ${sql.replaceAll('\n', ' ')}`, async () => assert.deepEqual(await rows(sql), expected))
@@ -133,7 +148,9 @@ describe('a query session', () => {
   })
 
   it('takes columns that are called as the clauses are', async () => {
-    assert.deepEqual(await rows('SELECT version AS of, timestamp AS "at" FROM (SELECT 1 AS version, 2 AS timestamp)'), [[1, 2]])
+    assert.deepEqual(await rows('SELECT version AS of, timestamp AS "at" FROM (SELECT 1 AS version, 2 AS timestamp)'), [
+      [1, 2],
+    ])
     assert.deepEqual(await rows('SELECT version AS of FROM (SELECT 1 AS version)'), [[1]])
   })
 
@@ -160,7 +177,7 @@ describe('a query session', () => {
     assert.deepEqual(await rows('SELECT count(*) FROM CHEAP'), [[2n]])
     await fault('CREATE OR REPLACE VIEW cheap AS SELECT * FROM cheap', 'invalid', /reads itself/)
     await fault('CREATE OR REPLACE VIEW cheap AS SELECT * FROM named', 'invalid', /named → cheap|cheap → named/)
-    await session.run('CREATE OR REPLACE TEMPORARY VIEW cheap AS SELECT 1 AS id, \'z\' AS item')
+    await session.run("CREATE OR REPLACE TEMPORARY VIEW cheap AS SELECT 1 AS id, 'z' AS item")
     assert.deepEqual(await rows('SELECT b FROM named'), [['z']])
     await session.run('DROP VIEW named; DROP VIEW IF EXISTS named; DROP VIEW cheap')
     await fault('SELECT * FROM cheap', 'not-found', /cheap/)
@@ -210,7 +227,10 @@ describe('a query session', () => {
     assert.equal(await read('id = 1 OR price > 3'), 3)
     assert.equal(await read('id + 0 = 1'), 3)
     const both = await session.run('SELECT * FROM orders a, orders b WHERE a.id = 1 AND b.id = 3')
-    assert.deepEqual(both.scans.map((scan) => scan.filesRead), [2])
+    assert.deepEqual(
+      both.scans.map((scan) => scan.filesRead),
+      [2],
+    )
     assert.equal(both.rows.length, 1)
   })
 
@@ -272,7 +292,9 @@ describe('a query session', () => {
     const running = session.run('SELECT count(*) FROM range(1000000) a, range(1000000) b', { signal: stop.signal })
     setTimeout(() => stop.abort(), 100)
     await assert.rejects(running, (error) => isFault(error, 'cancelled'))
-    await assert.rejects(session.run('SELECT 1', { signal: AbortSignal.abort() }), (error) => isFault(error, 'cancelled'))
+    await assert.rejects(session.run('SELECT 1', { signal: AbortSignal.abort() }), (error) =>
+      isFault(error, 'cancelled'),
+    )
   })
 
   it('bounds memory', async () => {

@@ -133,7 +133,9 @@ export const plainReader: TableReader = async (_session, io, table, request) => 
   const plan = await planScan(io, table.metadata, request)
   const localPaths: string[] = []
   for (const task of plan.tasks) localPaths.push(await io.localFile(task.file.filePath))
-  const empty = plan.schema.fields.map((field) => `CAST(NULL AS ${duckType(field.type, field.name)}) AS ${ident(field.name)}`)
+  const empty = plan.schema.fields.map(
+    (field) => `CAST(NULL AS ${duckType(field.type, field.name)}) AS ${ident(field.name)}`,
+  )
   const sql =
     localPaths.length === 0
       ? `SELECT ${empty.join(', ')} WHERE FALSE`

@@ -1,0 +1,62 @@
+/**
+ * Functions by which a few letters of SQL ask for gigabytes or hours. DuckDB computes some of them while it plans, where it
+ * can neither be interrupted nor bounded in memory, so macros of the same names bound what they make.
+ *
+ * This catches mistakes, not every malice: `replace` of a long text by another, nested, still makes a very long one.
+ */
+
+/** Characters of a text and elements of a list that these functions make at most. */
+const CHARACTERS_MAX = 10_000_000
+const ELEMENTS_MAX = 5_000_000
+/** Product of two texts' lengths whose similarity is asked for: about a quarter of a second. */
+const PRODUCT_MAX = 100_000_000
+
+interface Guard {
+  parameters: string
+  /** A number, or null for no work. */
+  size: string
+  max: number
+}
+
+const text = (parameters: string, size: string): Guard => ({ parameters, size, max: CHARACTERS_MAX })
+const elements = (parameters: string, size: string): Guard => ({ parameters, size, max: ELEMENTS_MAX })
+const similarity: Guard[] = [{ parameters: 'a, b', size: 'length(a) * length(b)', max: PRODUCT_MAX }]
+const series: Guard[] = [
+  elements('stop BIGINT', 'stop'),
+  elements('start BIGINT, stop BIGINT', 'stop - start'),
+  elements('start BIGINT, stop BIGINT, step BIGINT', 'abs((stop - start) // step)'),
+  ...['TIMESTAMP', 'TIMESTAMPTZ'].map((type) =>
+    elements(
+      `start ${type}, stop ${type}, step INTERVAL`,
+      'abs((epoch(stop) - epoch(start)) / nullif(epoch(step), 0))',
+    ),
+  ),
+]
+const resize: Guard[] = [elements('list, size', 'size'), elements('list, size, value', 'size')]
+
+const GUARDS: Readonly<Record<string, readonly Guard[]>> = {
+  repeat: [text('value, count', 'count * length(value)')],
+  lpad: [text('value, count, fill', 'count')],
+  rpad: [text('value, count, fill', 'count')],
+  range: series,
+  generate_series: series,
+  list_resize: resize,
+  array_resize: resize,
+  levenshtein: similarity,
+  editdist3: similarity,
+  damerau_levenshtein: similarity,
+  jaro_similarity: similarity,
+  jaro_winkler_similarity: similarity,
+}
+
+export const GUARDED: ReadonlySet<string> = new Set(Object.keys(GUARDS))
+
+/** Statements that define the guards; run in a fresh instance before it is locked. */
+export const GUARD_STATEMENTS: readonly string[] = Object.entries(GUARDS).map(([name, guards]) => {
+  const overloads = guards.map(({ parameters, size, max }) => {
+    const names = parameters.split(', ').map((parameter) => parameter.split(' ')[0])
+    const refusal = `${name} makes too much at once: its bound is ${max}`
+    return `(${parameters}) AS (CASE WHEN coalesce(${size}, 0) <= ${max} THEN system.main.${name}(${names.join(', ')}) ELSE error('${refusal}') END)`
+  })
+  return `CREATE MACRO ${name}${overloads.join(', ')}`
+})
