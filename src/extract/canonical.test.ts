@@ -122,6 +122,6 @@ test('any value fits its bound, survives JSON, and is its own canonical form', (
       assert.equal(stringifyJson(back), text)
       assert.equal(stringifyJson(canonicalFacts(facts, bounds)), text)
     }),
-    { numRuns: 500 },
+    { numRuns: Number(process.env['FUZZ_RUNS'] ?? 500) },
   )
 })

@@ -68,14 +68,14 @@ interface Walk {
 function jsonOf(value: unknown, walk: Walk, path: string, depth: number): Json | undefined {
   if (--walk.nodes < 0) return leaveOut(walk, path)
   // A number, a word, or brackets; and the comma. Text adds its own.
-  walk.bytesAtMost += 42
+  walk.bytesAtMost += 48
   switch (typeof value) {
     case 'string':
       return textOf(value, walk, path)
     case 'number':
       return Number.isFinite(value) ? (value === 0 ? 0 : value) : null
     case 'bigint':
-      return value.toString().length <= 40 ? value : value.toString()
+      return bigintOf(value, walk, path)
     case 'boolean':
       return value
     case 'object':
@@ -144,6 +144,14 @@ function bytesOf(bytes: Buffer, walk: Walk, path: string): string | undefined {
   walk.characters -= bytes.length * 2
   walk.bytesAtMost += bytes.length * 1.5
   return bytes.toString('base64')
+}
+
+/** Digits that any reader of ours takes as a number; longer ones are text. */
+const DIGITS_MAX = 40
+
+function bigintOf(value: bigint, walk: Walk, path: string): bigint | string | undefined {
+  const digits = value.toString()
+  return digits.length <= DIGITS_MAX ? value : textOf(digits, walk, path)
 }
 
 function textOf(text: string, walk: Walk, path: string): string | undefined {
