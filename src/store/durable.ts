@@ -50,15 +50,16 @@ async function statOrNull(path: string): Promise<BigIntStats | null> {
 }
 
 /**
- * Two writes within one tick of the file system's clock would have equal times; the second is moved on by a
- * millisecond, so that time, size and inode together still tell them apart.
+ * Two writes within one tick of the file system's clock would have equal times; the second is moved on by one
+ * or two milliseconds, so that time, size and inode together still tell them apart.
  */
 async function separateTimes(handle: FileHandle, old: BigIntStats | null): Promise<void> {
   if (old === null) return
   const { mtimeNs } = await handle.stat({ bigint: true })
   const behindNs = old.mtimeNs - mtimeNs
   if (behindNs < 0n || behindNs > 1_000_000_000n) return
-  const next = Number(old.mtimeNs / 1_000_000n + 1n) / 1000
+  // Node takes seconds as a double, which may come out some 100 ns off: one whole millisecond more is not enough.
+  const next = Number(old.mtimeNs / 1_000_000n + 2n) / 1000
   await handle.utimes(next, next)
 }
 
