@@ -20,6 +20,7 @@ import { toWire } from './protocol.ts'
 import { failed, mergeOutcomes, type Outcome } from './registry.ts'
 import { defaultBounds, type SourceBounds } from './source.ts'
 
+export type { ExtractPool, ExtractTask, LocalFile } from './extract.ts'
 export type { ExtractorModule } from './protocol.ts'
 export { storeReader } from './source.ts'
 
