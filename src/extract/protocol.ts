@@ -14,6 +14,8 @@ export interface WorkerSetup {
 export interface ExtractorModule {
   /** Path of the file, absolute or from the working directory. */
   module: string
+  /** Takes the place of the name that the module gives itself. */
+  name?: string
 }
 
 export interface TaskMessage {

@@ -9,7 +9,7 @@ import type { ExtractorModule } from './protocol.ts'
  * Imports a module and takes its default object, or its named exports, as an extractor. `name` is that of the file when it
  * gives none, `version` is 1. @throws Fault `invalid` that names the file and what it lacks
  */
-export async function loadExtractor({ module }: ExtractorModule): Promise<Extractor> {
+export async function loadExtractor({ module, name: givenName }: ExtractorModule): Promise<Extractor> {
   const path = resolve(module)
   let loaded: { [key: string]: unknown }
   try {
@@ -26,7 +26,8 @@ export async function loadExtractor({ module }: ExtractorModule): Promise<Extrac
     typeof loaded['default'] === 'object' && loaded['default'] !== null
       ? (loaded['default'] as { [key: string]: unknown })
       : loaded
-  const { appliesTo, extract, name = nameOf(path), version = 1 } = given
+  const { appliesTo, extract, version = 1 } = given
+  const name = givenName ?? given['name'] ?? nameOf(path)
   if (typeof appliesTo !== 'function' || typeof extract !== 'function') {
     throw new Fault(
       'invalid',
