@@ -30,7 +30,7 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** Creates `path` and the folders above it, each name durable in its parent. */
-async function makeFolders(path: string): Promise<void> {
+export async function makeFolders(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return
   const top = dirname(first)

@@ -7,13 +7,14 @@
  * Crash story: see `durable.ts`; unfinished writes carry a reserved name, are never listed, and `sweep` removes them.
  */
 import { type BigIntStats, constants } from 'node:fs'
-import { type FileHandle, mkdir, open, opendir, realpath, rmdir, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open, opendir, realpath, rmdir, unlink } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { Fault, isFault, systemCode } from '../base/fault.ts'
 import { md5Hex } from '../base/hash.ts'
 import { limits } from '../base/limits.ts'
-import { type Content, createFile, replaceFile, syncFolder } from './durable.ts'
+import { type Content, createFile, makeFolders, replaceFile, syncFolder } from './durable.ts'
 import { type EtagKind, Md5Cache, statEtag } from './etag.ts'
 import { keyProblem, splitPrefix, versionKey } from './key-path.ts'
 import { type Located, locate, locateFolder, locateForWrite, requireRoot, statFile, storeFault } from './locate.ts'
@@ -33,6 +34,8 @@ export interface FileStoreOptions {
   versions?: boolean
   /** `delete` also removes the folders that it leaves empty. Default false. */
   pruneEmpty?: boolean
+  /** For the age of what `sweep` removes. */
+  clock?: Clock
   /** Told of each entry that a listing passes over, with the reason. */
   onSkip?: OnSkip
 }
@@ -50,7 +53,7 @@ export interface FileStore extends Store {
 /** @throws Fault `not-found` when the root is missing, `invalid` when it is no folder */
 export async function openFileStore(options: FileStoreOptions): Promise<FileStore> {
   try {
-    if (options.create) await mkdir(options.root, { recursive: true })
+    if (options.create) await makeFolders(resolve(options.root))
     const root = await realpath(options.root)
     await (await opendir(root)).close()
     return new FileStoreAdapter(root, options)
@@ -175,7 +178,7 @@ class FileStoreAdapter implements FileStore {
   }
 
   async sweep(ageMs: number): Promise<number> {
-    return sweepFolder(this.root, Date.now() - ageMs)
+    return sweepFolder(this.root, (this.#options.clock ?? systemClock).nowMs() - ageMs)
   }
 
   /** Makes deletions in `folder` durable, and removes it and its parents while they are empty if so configured. */
