@@ -50,7 +50,7 @@ const bigintLong = avsc.types.LongType.__with({
 export interface AvroView {
   /** The canonical name of a field, found by its id: names differ between writers. Default: its own name, sanitized. */
   name?(fieldId: number | undefined, own: string): string | undefined
-  /** Longs that are bigint in memory; all others are numbers, and a value beyond 2^53-1 is an error. Default: none. */
+  /** Longs that are bigint in memory; all others are numbers, and a value beyond 2^53-2 is an error. Default: none. */
   bigint?(path: readonly string[]): boolean
   /** Fields that are read; others are skipped without being made. Default: all. */
   keep?(path: readonly string[]): boolean
@@ -114,7 +114,7 @@ export async function writeAvro(
   let count = 0
   const flush = async () => {
     if (count === 0) return
-    const data = await deflate(block.subarray(0, used), { level: DEFLATE_LEVEL })
+    const data = await deflate(block.subarray(0, used), { level: DEFLATE_LEVEL, chunkSize: BLOCK_BYTES })
     parts.push(Buffer.concat([zigzag(count), zigzag(data.length)]), data, sync)
     used = 0
     count = 0
@@ -234,10 +234,10 @@ export class AvroFile {
   }
 
   async #unpack(packed: Buffer): Promise<Buffer> {
-    const maxOutputLength = limits.avroBlockBytesMax
+    const options = { maxOutputLength: limits.avroBlockBytesMax, chunkSize: BLOCK_BYTES }
     try {
-      if (this.#codec === 'deflate') return await inflate(packed, { maxOutputLength })
-      if (this.#codec === 'zstandard') return await unzstd(packed, { maxOutputLength })
+      if (this.#codec === 'deflate') return await inflate(packed, options)
+      if (this.#codec === 'zstandard') return await unzstd(packed, options)
       return packed
     } catch (error) {
       throw this.#corrupt(`a block cannot be unpacked (${messageOf(error)})`)

@@ -9,6 +9,8 @@ export interface ManifestUnit {
   content: 'data' | 'deletes'
   /** Of the file, or an estimate. */
   sizeBytes: number
+  /** Live files in it: the work of writing them again. */
+  files: number
 }
 
 export interface MergeLimits {
@@ -18,6 +20,9 @@ export interface MergeLimits {
   manifestBytesTarget: number
 }
 
+/** Manifests of about the same number of files: within this factor. As many of them as this are worth merging. */
+const TIER = 4
+
 /** Units in groups: each group becomes one manifest; a group of one existing manifest is carried over as it is. */
 export function planMerge<T extends ManifestUnit>(
   units: readonly T[],
@@ -26,18 +31,21 @@ export function planMerge<T extends ManifestUnit>(
   const groups: T[][] = []
   for (const kin of Map.groupBy(units, (unit) => `${unit.content} ${unit.specId}`).values()) {
     const small = kin.filter((unit) => unit.sizeBytes < manifestBytesTarget)
-    if (small.length <= mergeCount) {
-      groups.push(...kin.map((unit) => [unit]))
-      continue
-    }
-    // The smallest first, and only half of them: an entry is then rewritten a logarithmic number of times, not once per merge.
-    const merged = new Set(
-      small.toSorted((a, b) => a.sizeBytes - b.sizeBytes).slice(0, Math.floor(small.length / 2) + 1),
-    )
+    const merged = new Set(small.length > mergeCount ? oneTier(small) : [])
     groups.push(...kin.filter((unit) => !merged.has(unit)).map((unit) => [unit]))
     groups.push(...bins([...merged], manifestBytesTarget))
   }
   return groups
+}
+
+/**
+ * The manifests of the lowest tier that has enough of them. A merge lifts its files by a tier at least, so that a file is
+ * written anew at most log4(files of a full manifest) times, however many commits there are.
+ */
+function oneTier<T extends ManifestUnit>(small: readonly T[]): T[] {
+  const tiers = Map.groupBy(small, (unit) => Math.floor(Math.log(Math.max(1, unit.files)) / Math.log(TIER)))
+  const lowestFirst = [...tiers].sort(([a], [b]) => a - b).map(([, tier]) => tier)
+  return lowestFirst.find((tier) => tier.length >= TIER) ?? [...small]
 }
 
 /** Units in order, a new bin whenever the next would pass the target. */

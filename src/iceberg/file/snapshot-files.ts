@@ -30,7 +30,7 @@ export interface SnapshotFilesRequest {
   removedPaths: ReadonlySet<string>
   /** Data sequence number of `addedDataFiles` when it is not the snapshot's: compaction keeps the oldest input's. */
   addedDataSequenceNumber?: number
-  /** Manifests of one content and spec that are below `manifestBytesTarget` before half of them are merged. */
+  /** Manifests of one content and spec that are below `manifestBytesTarget` before some are merged. */
   mergeCount: number
   /** Bytes that make a manifest full: it is never merged. */
   manifestBytesTarget: number
@@ -69,8 +69,9 @@ interface Unit extends ManifestUnit {
   entries?: ManifestEntry[]
 }
 
-/** What an entry takes in a manifest, about: decides only how many go into one. */
+/** What an entry takes in a manifest, and the header, about: decides only how many go into one. */
 const ENTRY_BYTES = 100
+const HEADER_BYTES = 4_000
 
 /**
  * Writes what the snapshot needs beside its data files.
@@ -198,7 +199,8 @@ class Files {
   }
 
   #pending(content: 'data' | 'deletes', specId: number, entries: ManifestEntry[]): Unit {
-    return { content, specId, sizeBytes: entries.length * ENTRY_BYTES, entries }
+    const files = entries.filter((entry) => entry.status !== 'deleted').length
+    return { content, specId, files, sizeBytes: HEADER_BYTES + entries.length * ENTRY_BYTES, entries }
   }
 
   /** The one manifest that a group of units becomes. */
@@ -273,7 +275,7 @@ class Files {
 
 function carried(manifest: ManifestFile): Unit {
   const { content, partitionSpecId: specId, manifestLength: sizeBytes } = manifest
-  return { content, specId, sizeBytes, manifest }
+  return { content, specId, sizeBytes, files: manifest.addedFilesCount + manifest.existingFilesCount, manifest }
 }
 
 class Tally {
