@@ -94,7 +94,8 @@ async function load(scope: NameScope, ident: TableIdent): Promise<LoadedTable | 
   try {
     return await scope.load(ident)
   } catch (error) {
-    if (isFault(error, 'not-found')) return null
+    // `invalid`: no table can have such a name, a path for instance.
+    if (isFault(error, 'not-found') || isFault(error, 'invalid')) return null
     throw error
   }
 }

@@ -53,10 +53,12 @@ export async function defineRelations(
   io: FileIO,
   relations: readonly Relation[],
   reader: TableReader,
+  signal: AbortSignal,
 ): Promise<{ paths: string[]; scans: ScanFacts[] }> {
   const paths: string[] = []
   const scans: ScanFacts[] = []
   for (const relation of relations) {
+    signal.throwIfAborted()
     switch (relation.kind) {
       case 'view':
         await duck.defineView(relation.schema, relation.name, relation.columns, relation.sql)

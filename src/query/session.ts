@@ -189,7 +189,7 @@ export class Session implements QuerySession {
     const stopped = run.onAbort(() => duck.interrupt())
     try {
       run.check()
-      const { paths, scans } = await defineRelations(duck, io, compiled.relations, reader)
+      const { paths, scans } = await defineRelations(duck, io, compiled.relations, reader, run.signal)
       await duck.lock(paths)
       run.check()
       return { duck, scans }

@@ -5,21 +5,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../src/base/clock.ts'
-import { Duck, type DuckSession, ident, listLiteral } from '../../src/duck/duck.ts'
+import { Duck, type DuckSession } from '../../src/duck/duck.ts'
 import { append } from '../../src/iceberg/action/append.ts'
 import { nextSequenceNumber } from '../../src/iceberg/action/snapshot.ts'
 import { type Catalog, type LoadedTable, parseIdent } from '../../src/iceberg/catalog/catalog.ts'
 import { openMemoryCatalog } from '../../src/iceberg/catalog/memory.ts'
 import { writeDataFiles } from '../../src/iceberg/file/data-writer.ts'
 import type { FileIO } from '../../src/iceberg/file/file.ts'
-import { duckType } from '../../src/iceberg/file/parquet-types.ts'
 import { writeSnapshotFiles } from '../../src/iceberg/file/snapshot-files.ts'
 import { storeIo } from '../../src/iceberg/file/store-io.ts'
-import { planScan } from '../../src/iceberg/scan/plan.ts'
 import { currentSchema, currentSpec } from '../../src/iceberg/spec/schema.ts'
 import type { PartitionSpec, Type } from '../../src/iceberg/spec/table-metadata.ts'
 import { openQuerySession, type QuerySession, type QuerySessionOptions } from '../../src/query/query.ts'
-import type { TableReader } from '../../src/query/relations.ts'
 import { openFileStore } from '../../src/store/file.ts'
 
 /** Column name → Iceberg type, as in a schema. */
@@ -117,7 +114,7 @@ export class Lake {
   }
 
   session(options: Partial<QuerySessionOptions> = {}): Promise<QuerySession> {
-    return openQuerySession({ catalog: this.catalog, io: this.io, clock: this.clock, reader: plainReader, ...options })
+    return openQuerySession({ catalog: this.catalog, io: this.io, clock: this.clock, ...options })
   }
 
   async close(): Promise<void> {
@@ -126,28 +123,6 @@ export class Lake {
     await this.catalog.close()
     await rm(this.dir, { recursive: true, force: true })
   }
-}
-
-/** Reads the planned files as they are: what `scanOf` does, for tables without deletes and with one schema. */
-export const plainReader: TableReader = async (_session, io, table, request) => {
-  const plan = await planScan(io, table.metadata, request)
-  const localPaths: string[] = []
-  for (const task of plan.tasks) localPaths.push(await io.localFile(task.file.filePath))
-  const empty = plan.schema.fields.map(
-    (field) => `CAST(NULL AS ${duckType(field.type, field.name)}) AS ${ident(field.name)}`,
-  )
-  const sql =
-    localPaths.length === 0
-      ? `SELECT ${empty.join(', ')} WHERE FALSE`
-      : `SELECT * FROM read_parquet(${listLiteral(localPaths)})`
-  const facts = {
-    snapshotId: plan.snapshot?.['snapshot-id'] ?? null,
-    filesRead: plan.tasks.length,
-    filesSkipped: plan.filesSkipped,
-    manifestsRead: plan.manifestsRead,
-    manifestsSkipped: plan.manifestsSkipped,
-  }
-  return { sql, localPaths, facts }
 }
 
 const text = (id: number): Type => ({
