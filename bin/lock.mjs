@@ -14,7 +14,7 @@ const file = join(projectFolder, 'package-lock.json')
 const lock = JSON.parse(readFileSync(file, 'utf8'))
 
 for (const [path, entry] of Object.entries(lock.packages)) {
-  delete entry.resolved
+  if (!entry.link) delete entry.resolved // a link's is a folder of this project
   for (const [name, version] of Object.entries(entry.optionalDependencies ?? {})) {
     if (
       lock.packages[`${path}/node_modules/${name}`] !== undefined ||
