@@ -181,7 +181,7 @@ export function parseDecimal(text: string, precision: number, scale: number): bi
 
 /**
  * A partition value as people read it, and as partition paths have it: `2024`, `2024-03`, `2024-03-01`, `2024-03-01-05` for
- * time transforms, base64 for bytes, `null` for null. The forms are those of Java's library.
+ * time transforms, base64 for bytes, `null` for null. They follow those of Java's library (which leaves out the seconds of whole minutes).
  */
 export function humanValue(transform: Transform, source: PrimitiveType, value: Value): string {
   if (value === null) return 'null'
