@@ -81,7 +81,7 @@ async function instantMs(tokens: readonly Token[], tools: { parser: SqlParser; c
   if (walked.tables.length > 0 || walked.tableFunctions.size > 0) {
     throw new Fault('invalid', `expected a constant time after AS OF, got ${expression}`)
   }
-  const micros = await tools.parser.instant(expression)
+  const micros = await tools.parser.instant(expression, walked.functions)
   if (micros === null) throw new Fault('invalid', `expected a time after AS OF, got ${expression}, which is null`)
   return Number(micros / 1000n) - (micros % 1000n < 0n ? 1 : 0)
 }

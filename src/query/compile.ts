@@ -33,6 +33,8 @@ export interface Compiled {
   sql: string
   /** In the order in which they can be defined. */
   relations: Relation[]
+  /** Names of all functions that the statement and its views call. */
+  functions: ReadonlySet<string>
 }
 
 export interface CompileTools {
@@ -45,11 +47,12 @@ export interface CompileTools {
 export async function compile(tokens: readonly Token[], tools: CompileTools): Promise<Compiled> {
   const compiler = new Compiler(tools)
   const sql = await compiler.text(tokens, [])
-  return { sql, relations: [...compiler.relations.values()] }
+  return { sql, relations: [...compiler.relations.values()], functions: compiler.functions }
 }
 
 class Compiler {
   readonly relations = new Map<string, Relation>()
+  readonly functions = new Set<string>()
   readonly #tools: CompileTools
 
   constructor(tools: CompileTools) {
@@ -62,6 +65,7 @@ class Compiler {
     const tree = await this.#tools.parser.parse(sql)
     const walked = walk(tree)
     checkFunctions(walked)
+    for (const name of walked.functions) this.functions.add(name)
     const resolved = new Map<Node, Relation>()
     for (const ref of walked.tables) {
       const named = extracted.references.get(ref.parts[0]!) ?? { parts: ref.parts, asOf: null }

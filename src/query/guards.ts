@@ -51,12 +51,18 @@ const GUARDS: Readonly<Record<string, readonly Guard[]>> = {
 
 export const GUARDED: ReadonlySet<string> = new Set(Object.keys(GUARDS))
 
-/** Statements that define the guards; run in a fresh instance before it is locked. */
-export const GUARD_STATEMENTS: readonly string[] = Object.entries(GUARDS).map(([name, guards]) => {
-  const overloads = guards.map(({ parameters, size, max }) => {
-    const names = parameters.split(', ').map((parameter) => parameter.split(' ')[0])
-    const refusal = `${name} makes too much at once: its bound is ${max}`
-    return `(${parameters}) AS (CASE WHEN coalesce(${size}, 0) <= ${max} THEN system.main.${name}(${names.join(', ')}) ELSE error('${refusal}') END)`
-  })
-  return `CREATE MACRO ${name}${overloads.join(', ')}`
-})
+/** Statements that define guards for those of the named functions that have one. Repeating them does no harm. */
+export function guardStatements(names: ReadonlySet<string>): string[] {
+  return Object.entries(GUARDS)
+    .filter(([name]) => names.has(name))
+    .map(
+      ([name, guards]) =>
+        `CREATE MACRO IF NOT EXISTS ${name}${guards.map((guard) => overload(name, guard)).join(', ')}`,
+    )
+}
+
+function overload(name: string, { parameters, size, max }: Guard): string {
+  const names = parameters.split(', ').map((parameter) => parameter.split(' ')[0])
+  const refusal = `${name} makes too much at once: its bound is ${max}`
+  return `(${parameters}) AS (CASE WHEN coalesce(${size}, 0) <= ${max} THEN system.main.${name}(${names.join(', ')}) ELSE error('${refusal}') END)`
+}

@@ -10,8 +10,8 @@ import type { DuckDBResult } from '@duckdb/node-api'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { Duck, type DuckOptions, type DuckSession, ident, listLiteral } from '../duck/duck.ts'
-import { GUARD_STATEMENTS } from './guards.ts'
-import { MACRO_STATEMENTS } from './macros.ts'
+import { guardStatements } from './guards.ts'
+import { macroStatements } from './macros.ts'
 
 export class LockedDuck {
   readonly #duck: Duck
@@ -32,14 +32,18 @@ export class LockedDuck {
         options.spillDir === undefined
           ? "SET temp_directory = ''"
           : `SET max_temp_directory_size = '${limits.querySpillMiB}MiB'`
-      await session.run(
-        `${[...MACRO_STATEMENTS, ...GUARD_STATEMENTS].join('; ')}; SET enable_progress_bar = false; ${spill}`,
-      )
+      await session.run(`SET enable_progress_bar = false; ${spill}`)
       return new LockedDuck(duck, session)
     } catch (error) {
       duck.close()
       throw error
     }
+  }
+
+  /** Makes the functions of ours among the named ones, which the statement calls. */
+  async defineFunctions(names: ReadonlySet<string>): Promise<void> {
+    const statements = [...macroStatements(names), ...guardStatements(names)]
+    if (statements.length > 0) await this.session.run(statements.join('; '))
   }
 
   /** A view `"schema"."name"` that the statement will see. */

@@ -40,7 +40,16 @@ export const MACRO_NAMES: readonly string[] = Object.keys(DEFINITIONS)
   .filter((signature) => !signature.startsWith('__'))
   .map((signature) => signature.slice(0, signature.indexOf('(')))
 
-/** Statements that define them; run once in a fresh instance before it is locked. */
-export const MACRO_STATEMENTS: readonly string[] = Object.entries(DEFINITIONS).map(
-  ([signature, definition]) => `CREATE MACRO ${signature} AS (${definition})`,
-)
+/** Statements that define those of the named functions that are macros, with what they call. Repeating them does no harm. */
+export function macroStatements(names: ReadonlySet<string>): string[] {
+  const statements: string[] = []
+  const define = (name: string): void => {
+    const found = Object.entries(DEFINITIONS).find(([signature]) => signature.startsWith(`${name}(`))
+    if (found === undefined) return
+    const [signature, definition] = found
+    for (const helper of new Set(definition.match(/__\w+/g))) define(helper)
+    statements.push(`CREATE MACRO IF NOT EXISTS ${signature} AS (${definition})`)
+  }
+  for (const name of names) if (!name.startsWith('__')) define(name)
+  return statements
+}

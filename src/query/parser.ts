@@ -50,8 +50,9 @@ export class SqlParser {
   }
 
   /** The value of a constant expression that `check.ts` has passed, as microseconds since 1970. Zones: UTC unless given. */
-  async instant(expression: string): Promise<bigint | null> {
+  async instant(expression: string, functions: ReadonlySet<string>): Promise<bigint | null> {
     try {
+      await this.#duck.defineFunctions(functions)
       const value = await this.#duck.session.value(`SELECT epoch_us(CAST((${expression}) AS TIMESTAMPTZ))`)
       return typeof value === 'bigint' ? value : null
     } catch (error) {

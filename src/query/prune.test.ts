@@ -212,7 +212,7 @@ describe('pruned queries', () => {
         const sql = `SELECT t.id, t.name, u.id, u.other FROM t ${kind} u ON t.id = u.id WHERE ${condition} ORDER BY ALL`
         assert.deepEqual((await pruned.run(sql)).rows, (await full.run(sql)).rows, sql)
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
   })
 })

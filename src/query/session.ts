@@ -5,7 +5,7 @@ import { unreachable } from '../base/assert.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
-import { type Compiled, compile } from './compile.ts'
+import { compile } from './compile.ts'
 import { describeTarget, showNamespaces, showTables, type TextTable } from './describe.ts'
 import { columnTypes, LockedDuck, statementFault } from './locked.ts'
 import { type NameScope, resolveName, type SessionView } from './names.ts'
@@ -24,6 +24,12 @@ import { defineRelations, type TableReader } from './relations.ts'
 import { parseStatements, type Statement } from './statements.ts'
 import { type Token, untokenize } from './tokens.ts'
 import { type Cell, cellBytes, cellOf } from './values.ts'
+
+interface Prepared {
+  sql: string
+  duck: LockedDuck
+  scans: ScanFacts[]
+}
 
 /** A statement that cannot be interrupted in time is asked again at this pace. */
 const INTERRUPT_EVERY_MS = 50
@@ -95,13 +101,9 @@ export class Session implements QuerySession {
     const scope = this.#scope(run)
     switch (statement.kind) {
       case 'select':
-        return this.#select(await this.#compile(statement.tokens, scope), run, '')
+        return this.#select(statement.tokens, scope, run, '')
       case 'explain':
-        return this.#select(
-          await this.#compile(statement.tokens, scope),
-          run,
-          statement.analyze ? 'EXPLAIN ANALYZE ' : 'EXPLAIN ',
-        )
+        return this.#select(statement.tokens, scope, run, statement.analyze ? 'EXPLAIN ANALYZE ' : 'EXPLAIN ')
       case 'create-view':
         return this.#createView(statement, scope, run)
       case 'drop-view':
@@ -139,19 +141,15 @@ export class Session implements QuerySession {
     }
   }
 
-  #compile(tokens: readonly Token[], scope: NameScope): Promise<Compiled> {
-    return compile(tokens, { scope, parser: this.#parser, clock: this.#parts.clock })
-  }
-
-  async #select(compiled: Compiled, run: Run, prefix: string): Promise<ResultStream> {
-    const { duck, scans } = await this.#prepare(compiled, run)
+  async #select(tokens: readonly Token[], scope: NameScope, run: Run, prefix: string): Promise<ResultStream> {
+    const { duck, scans, sql } = await this.#prepare(tokens, scope, run)
     const stopped = run.onAbort(() => duck.interrupt())
     const close = (): void => {
       stopped()
       duck.close()
     }
     try {
-      const result = await duck.stream(prefix + compiled.sql)
+      const result = await duck.stream(prefix + sql)
       const columns = columnTypes(result)
       const counter = new RowCounter(run.rowsMax, run.overflow)
       const pages = async function* (): AsyncGenerator<Cell[][]> {
@@ -178,21 +176,30 @@ export class Session implements QuerySession {
     }
   }
 
-  /** An instance that holds what the statement needs, and is locked. */
-  async #prepare(compiled: Compiled, run: Run): Promise<{ duck: LockedDuck; scans: ScanFacts[] }> {
-    const { bounds, io, reader, spillDir } = this.#parts
-    const duck = await LockedDuck.open({
+  /** The statement's text, and an instance that holds what it needs and is locked. The two are made at the same time. */
+  async #prepare(tokens: readonly Token[], scope: NameScope, run: Run): Promise<Prepared> {
+    const { bounds, clock, io, reader, spillDir } = this.#parts
+    const opening = LockedDuck.open({
       memoryMiB: bounds.memoryMiB,
       threads: bounds.threads,
       ...(spillDir === undefined ? {} : { spillDir }),
     })
+    const [compiling, opened] = await Promise.allSettled([
+      compile(tokens, { scope, parser: this.#parser, clock }),
+      opening,
+    ])
+    if (opened.status === 'rejected') throw opened.reason
+    const duck = opened.value
     const stopped = run.onAbort(() => duck.interrupt())
     try {
+      if (compiling.status === 'rejected') throw compiling.reason
+      const compiled = compiling.value
       run.check()
+      await duck.defineFunctions(compiled.functions)
       const { paths, scans } = await defineRelations(duck, io, compiled.relations, reader, run.signal)
       await duck.lock(paths)
       run.check()
-      return { duck, scans }
+      return { sql: compiled.sql, duck, scans }
     } catch (error) {
       duck.close()
       throw error
@@ -221,7 +228,7 @@ export class Session implements QuerySession {
     const trial: NameScope = { ...scope, views: new Map([...scope.views, [key, view]]) }
     const check = parseStatements(`SELECT * FROM "${name.replaceAll('"', '""')}" LIMIT 0`)[0]!
     if (check.kind !== 'select') throw new Fault('invalid', `"${name}" cannot be a view's name`)
-    const stream = await this.#select(await this.#compile(check.tokens, trial), run, '')
+    const stream = await this.#select(check.tokens, trial, run, '')
     for await (const _page of stream.pages);
     this.#views.set(key, view)
     return constant(note(`view ${name} created`))
