@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { crc32 as zlibCrc32 } from 'node:zlib'
 
 /** CRC-32 (IEEE 802.3) of bytes or UTF-8 text, unsigned 32 bits. */
@@ -8,7 +8,7 @@ export function crc32(data: Uint8Array | string): number {
 
 /** SHA-256 as lower-case hex (64 digits). */
 export function sha256Hex(data: Uint8Array | string): string {
-  return createHash('sha256').update(data).digest('hex')
+  return hash('sha256', data)
 }
 
 /** MD5 as lower-case hex (32 digits): only for etags, never for identity. */

@@ -60,8 +60,6 @@ export function sequencerOfEvent(event: Pick<ObjectEvent, 'source' | 'sequencer'
   return SOURCES_WITHOUT_ORDER.has(event.source) ? undefined : canonicalSequencer(event.sequencer)
 }
 
-const TIME = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))$/
-
 /**
  * ISO 8601 with `Z` or an offset, and up to nine digits of fraction (cut to microseconds) → microseconds since 1970.
  * @throws Fault `invalid` for anything else, dates that do not exist among it
@@ -74,28 +72,59 @@ export function microsecondsOf(time: string): bigint {
 export function instantOf(time: string): Instant {
   const ms = wholeMs(time)
   if (ms < 0) return '0'.repeat(16) as Instant
-  // 253402300799999 ms, the last of year 9999, times 1000 is beyond 2^53: the parts are put together as bigint.
+  // Microseconds are exact as a number until the year 2255.
   const microseconds = ms < 9e12 ? ms * 1000 + fractionUs(time) : microsecondsOf(time)
   return microseconds.toString(16).toUpperCase().padStart(16, '0') as Instant
 }
 
-/** Milliseconds of the whole seconds of a time. */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
+
+const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** Milliseconds of the whole seconds of a time. This runs several times per event: it makes no objects on the way. */
 function wholeMs(time: string): number {
-  const parts = TIME.exec(time)
-  const local = parts?.[1]
-  const ms = local === undefined ? Number.NaN : Date.parse(`${local}Z`)
-  // Date takes 30 February for 1 March: what does not come back as it went in is no time.
-  if (parts === null || Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 19) !== local) throw notATime(time)
-  if (parts[3] === undefined) return ms
-  const [hours, minutes] = [Number(parts[4]), Number(parts[5])]
-  if (hours > 23 || minutes > 59) throw notATime(time)
-  return ms - (parts[3] === '-' ? -1 : 1) * (hours * 60 + minutes) * 60_000
+  if (!TIME.test(time)) throw notATime(time)
+  const year = digits(time, 0, 4)
+  const month = digits(time, 5, 7)
+  const day = digits(time, 8, 10)
+  const hour = digits(time, 11, 13)
+  const minute = digits(time, 14, 16)
+  const second = digits(time, 17, 19)
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+  const lastDay = month === 2 && isLeap ? 29 : (DAYS_IN_MONTH[month - 1] ?? 0)
+  if (day < 1 || day > lastDay || hour > 23 || minute > 59 || second > 59) throw notATime(time)
+  // Date.UTC takes the years 0 to 99 for 1900 to 1999; 400 years are 146,097 days wherever they begin.
+  const localMs = Date.UTC(year + 400, month - 1, day, hour, minute, second) - 146_097 * 86_400_000
+  if (time.endsWith('Z')) return localMs
+  const offsetHour = digits(time, time.length - 5, time.length - 3)
+  const offsetMinute = digits(time, time.length - 2, time.length)
+  if (offsetHour > 23 || offsetMinute > 59) throw notATime(time)
+  const offsetMs = (offsetHour * 60 + offsetMinute) * 60_000
+  return time.charCodeAt(time.length - 6) === MINUS ? localMs + offsetMs : localMs - offsetMs
 }
 
+const POINT = 0x2e
+const MINUS = 0x2d
+const ZERO = 0x30
+
+/** The number that stands at [start, end) of a text known to have digits there. */
+function digits(text: string, start: number, end: number): number {
+  let value = 0
+  for (let at = start; at < end; at++) value = value * 10 + text.charCodeAt(at) - ZERO
+  return value
+}
+
+/** The first six digits of the fraction; missing ones are zeros. */
 function fractionUs(time: string): number {
-  if (time.charCodeAt(19) !== 0x2e) return 0
-  const digits = /^\d+/.exec(time.slice(20, 26))?.[0] ?? ''
-  return Number(digits.padEnd(6, '0'))
+  if (time.charCodeAt(19) !== POINT) return 0
+  let microseconds = 0
+  let at = 20
+  for (; at < 26 && isDigit(time.charCodeAt(at)); at++) microseconds = microseconds * 10 + time.charCodeAt(at) - ZERO
+  return microseconds * 10 ** (26 - at)
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code < ZERO + 10
 }
 
 function notATime(time: string): Fault {
@@ -110,15 +139,17 @@ export function eventHash(event: ObjectEvent): string {
   return sha256Hex(canonicalText(event)).slice(0, 16).toUpperCase()
 }
 
-/** A value as JSON that does not depend on the order of members; undefined ones are left out. */
-function canonicalText(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const members = value as Record<string, unknown>
+/** Members as text, in the order of their names, each value behind its length: two texts are equal for equal members only. */
+function canonicalText(members: object): string {
+  const values = members as Record<string, unknown>
   let text = ''
   for (const name of Object.keys(members).sort()) {
-    if (members[name] !== undefined) text += `${JSON.stringify(name)}:${canonicalText(members[name])},`
+    const value = values[name]
+    if (value === undefined) continue
+    const inner = typeof value === 'object' && value !== null ? `{${canonicalText(value)}` : String(value)
+    text += `${name.length}:${name}${inner.length}:${inner}`
   }
-  return `{${text}}`
+  return text
 }
 
 /** The journal's `sequence_number` of an event: 65 upper-case hex digits, laid out as above. @throws Fault `invalid` (time) */

@@ -2,7 +2,7 @@
  * Which of two creations or removals ("tips") of one object version is the newer: two total orders, each a function of
  * the two events alone. Pure.
  */
-import { type ObjectEvent, type ObjectEventKind, NULL_VERSION } from '../../change/object-event.ts'
+import { NULL_VERSION, type ObjectEvent, type ObjectEventKind } from '../../change/object-event.ts'
 import { eventHash, instantOf, sequencerOfEvent } from '../../change/sequence.ts'
 
 /**
@@ -27,6 +27,14 @@ export function compareByTime(one: ObjectEvent, other: ObjectEvent): number {
     compareTexts(sequencerOfEvent(one) ?? '', sequencerOfEvent(other) ?? '') ||
     rankOf(one) - rankOf(other) ||
     compareTexts(eventHash(one), eventHash(other))
+  )
+}
+
+/** Do two events say the same in everything? */
+export function isSameEvent(one: ObjectEvent, other: ObjectEvent): boolean {
+  return (
+    one === other ||
+    (one.time === other.time && one.sequencer === other.sequencer && eventHash(one) === eventHash(other))
   )
 }
 

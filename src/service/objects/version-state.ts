@@ -16,8 +16,14 @@
  */
 import { must } from '../../base/assert.ts'
 import { NULL_VERSION, type ObjectEvent } from '../../change/object-event.ts'
-import { instantOf, instantOfSequence, type Sequencer, sequenceNumber, sequencerOfEvent } from '../../change/sequence.ts'
-import { compareBySequencer, compareByTime } from './version-order.ts'
+import {
+  instantOf,
+  instantOfSequence,
+  type Sequencer,
+  sequenceNumber,
+  sequencerOfEvent,
+} from '../../change/sequence.ts'
+import { compareBySequencer, compareByTime, isSameEvent } from './version-order.ts'
 
 /** Plain JSON. Members that do not apply are absent. */
 export interface VersionState {
@@ -54,7 +60,7 @@ export type Effect = 'newest' | 'duplicate' | 'late' | 'update' | 'ignored'
 export interface Merged {
   state: VersionState
   effect: Effect
-  /** What `visible` gives is another thing than before. */
+  /** What `visible` gives is another thing than before. (An update that repeats what shows already may say so too.) */
   changed: boolean
   /** What the version is was decided anew: another tip, or a marker found to be removed. */
   decided: boolean
@@ -100,8 +106,11 @@ export function visible(state: VersionState): VisibleVersion {
 }
 
 function mergeTip(before: VersionState, event: ObjectEvent): Merged {
-  const { pending: _, ...state } = before
   const tipBefore = tipOf(before)
+  if (tipBefore !== undefined && isSameEvent(tipBefore, event)) {
+    return { state: before, effect: 'duplicate', changed: false, decided: false }
+  }
+  const { pending: _, ...state } = before
   const ordered =
     sequencerOfEvent(event) !== undefined &&
     (tipBefore === undefined || (before.bySequencer !== undefined && before.bySequencer.source === event.source))
@@ -115,8 +124,7 @@ function mergeTip(before: VersionState, event: ObjectEvent): Merged {
   const tip = must(tipOf(state), 'a tip just merged')
   const decided = tip !== tipBefore || isRemoval(state, tip) !== isRemoval(before, tip)
   if (tip === event) return { state, effect: 'newest', changed: true, decided }
-  const effect = tip === tipBefore && compareByTime(tip, event) === 0 ? 'duplicate' : 'late'
-  return { state, effect, changed: decided, decided }
+  return { state, effect: 'late', changed: decided, decided }
 }
 
 function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
@@ -132,7 +140,8 @@ function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
   if (event.storageClass !== undefined && isNewer(at, before.storageClass?.at)) {
     state.storageClass = { at, value: event.storageClass }
   }
-  const news = state.update !== before.update || state.tags !== before.tags || state.storageClass !== before.storageClass
+  const news =
+    state.update !== before.update || state.tags !== before.tags || state.storageClass !== before.storageClass
   const changed = news && tip !== undefined && visible(before).present && tip.kind === 'create' && liesOver(at, tip)
   if (changed) return { state, effect: 'update', changed, decided: false }
   return { state, effect: at === before.update ? 'duplicate' : 'ignored', changed, decided: false }

@@ -106,7 +106,11 @@ export function openVersionStore(options: { path: string }): VersionStore {
     try {
       const layout = (database.prepare('PRAGMA user_version').get() as { user_version: number }).user_version
       if (layout !== LAYOUT && layout !== 0) {
-        throw new Fault('unsupported', `${path} has layout ${layout}, this version of Tidewater reads ${LAYOUT}: use the version that wrote it.`, { path, layout })
+        throw new Fault(
+          'unsupported',
+          `${path} has layout ${layout}, this version of Tidewater reads ${LAYOUT}: use the version that wrote it.`,
+          { path, layout },
+        )
       }
       if (layout === 0) database.exec("PRAGMA encoding = 'UTF-16be'")
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536')
@@ -138,7 +142,9 @@ class SqliteVersionStore implements VersionStore {
       'SELECT rowid, state, changed_offset, tip_offset FROM versions WHERE bucket = ? AND key = ? AND version_id = ?',
     )
     this.#insert = database.prepare('INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)')
-    this.#update = database.prepare('UPDATE versions SET shows = ?, changed_offset = ?, tip_offset = ?, state = ? WHERE rowid = ?')
+    this.#update = database.prepare(
+      'UPDATE versions SET shows = ?, changed_offset = ?, tip_offset = ?, state = ? WHERE rowid = ?',
+    )
     this.#setMeta = database.prepare('UPDATE meta SET value = ? WHERE name = ?')
     this.#versionsOf = database.prepare('SELECT state FROM versions WHERE bucket = ? AND key = ? ORDER BY version_id')
     this.#page = database.prepare(
@@ -233,7 +239,9 @@ class SqliteVersionStore implements VersionStore {
   listPresent(bucket: string, after: VersionCursor | null, limit: number): ObjectEvent[] {
     // No key is empty: before the first stands the empty text.
     const { key, versionId } = after ?? { key: '', versionId: '' }
-    return guard(this.#path, () => this.#page.all(bucket, key, versionId, limit).map((row) => visible(stateOf(row)).event))
+    return guard(this.#path, () =>
+      this.#page.all(bucket, key, versionId, limit).map((row) => visible(stateOf(row)).event),
+    )
   }
 
   *present(bucket: string): Generator<ObjectEvent> {
