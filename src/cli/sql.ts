@@ -34,9 +34,8 @@ Several statements separated by ; share a session, so a CREATE TEMPORARY VIEW se
       const reader = await openReader(home, config)
       try {
         const session = await openSql(reader)
-        signal.addEventListener('abort', () => session.interrupt(), { once: true })
         try {
-          const result = await session.run(statements === '-' ? await standardInput() : statements)
+          const result = await session.run(statements === '-' ? await standardInput() : statements, { signal })
           process.stdout.write(options.json === true ? formatJsonLines(result) : options.csv === true ? formatCsv(result) : formatTable(result))
         } finally {
           await session.close()

@@ -59,4 +59,9 @@ describe('choosing delete files to merge', () => {
     assert.equal(chooseDeletes(deletes, bounds)?.length, 4)
     assert.equal(chooseDeletes(deletes.slice(1), bounds), null)
   })
+
+  test('delete files of different partitions are never merged: they would come out as many as they went in', () => {
+    const deletes = ['a', 'b', 'c', 'd'].map((name, at) => file(name, 900, 100, [at % 2]))
+    assert.equal(chooseDeletes(deletes, bounds), null)
+  })
 })

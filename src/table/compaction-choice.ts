@@ -45,26 +45,23 @@ export function chooseData(tasks: readonly ScanTask[], liveRows: ReadonlyMap<str
   return worst === undefined ? null : { rewrite: [worst], drop: [], why: 'a file with many dead rows' }
 }
 
-/** Delete files to merge into one: those of the commonest step, when there are enough. */
+/** Delete files of one partition and step to merge into one, when there are enough; those of the fullest such group. */
 export function chooseDeletes(deletes: readonly DataFile[], bounds: CompactionBounds): DataFile[] | null {
-  const bySize = new Map<number, DataFile[]>()
-  for (const file of deletes) {
-    const step = stepOf(file.fileSizeBytes)
-    bySize.set(step, [...(bySize.get(step) ?? []), file])
-  }
-  const largest = [...bySize.values()].toSorted((a, b) => b.length - a.length)[0]
+  const [largest] = bySizeAndPlace(deletes, (file) => file)
   return largest !== undefined && largest.length >= bounds.filesPerStep ? largest : null
 }
 
 function groups(tasks: readonly ScanTask[], bounds: CompactionBounds): ScanTask[][] {
-  const byPlace = new Map<string, ScanTask[]>()
-  for (const task of tasks) {
-    const { specId, partition, fileSizeBytes } = task.file
-    if (fileSizeBytes >= bounds.targetBytes) continue
+  return bySizeAndPlace(tasks.filter((task) => task.file.fileSizeBytes < bounds.targetBytes), (task) => task.file)
+}
+
+/** Groups of one partition spec, partition and size step, the largest group first. */
+function bySizeAndPlace<T>(items: readonly T[], fileOf: (item: T) => DataFile): T[][] {
+  const byPlace = Map.groupBy(items, (item) => {
+    const { specId, partition, fileSizeBytes } = fileOf(item)
     const values = partition.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${value}`))
-    const place = JSON.stringify([specId, values, stepOf(fileSizeBytes)])
-    byPlace.set(place, [...(byPlace.get(place) ?? []), task])
-  }
+    return JSON.stringify([specId, values, stepOf(fileSizeBytes)])
+  })
   return [...byPlace.values()].toSorted((a, b) => b.length - a.length)
 }
 

@@ -76,7 +76,7 @@ async function addRows(context: IndexContext, plan: ScanPlan, tasks: readonly Sc
 /** The relation (h, file, pos) of the live rows of planned files, all of which the index has registered. */
 export async function positions(context: IndexContext, plan: ScanPlan): Promise<string> {
   const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
-  return `SELECT ${keyHash(context.key, ident)} AS h, f.id AS file, _pos AS pos FROM (${scan.sql}) s
+  return `SELECT ${keyHash(context.key, (name) => `s.${ident(name)}`)} AS h, f.id AS file, s._pos AS pos FROM (${scan.sql}) s
     JOIN ${context.index.name('files')} f ON f.path = s._file`
 }
 

@@ -46,8 +46,9 @@ export class DirectoryBucket {
     const counts: SyncCounts = { added: 0, changed: 0, removed: 0 }
     let told = 0
     for await (const page of scanDirectory(store, { ...this.#options(), inventory: this.#inventory(), ...(signal ? { signal } : {}) })) {
-      for (const event of page) this.#count(counts, event)
-      await objects.accept(page)
+      const events = page.map((event) => this.#afterTombstone(event))
+      for (const event of events) this.#count(counts, event)
+      await objects.accept(events)
       told += page.length
       onEvents?.(told)
     }
@@ -93,6 +94,15 @@ export class DirectoryBucket {
     if (event.kind === 'delete') counts.removed++
     else if (this.#known(event.key) === null) counts.added++
     else counts.changed++
+  }
+
+  /** A key that was deleted and is back must be newer than its tombstone, also when the clock has stepped back since. */
+  #afterTombstone(event: ObjectEvent): ObjectEvent {
+    const state = this.#parts.versions.get(event.bucket, event.key, event.versionId)
+    const before = state === null ? undefined : visible(state).event.sequencer
+    if (before === undefined || event.sequencer === undefined || event.sequencer > before) return event
+    this.#sequencers.observe(before)
+    return { ...event, sequencer: this.#sequencers.next() }
   }
 
   #known(key: string): InventoryEntry | null {
