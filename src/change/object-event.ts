@@ -48,3 +48,14 @@ export interface ObjectEvent {
   sourceIpAddress?: string
   requestId?: string
 }
+
+/** Event → the text that a log takes. */
+export function objectEventText(event: ObjectEvent): string {
+  return JSON.stringify(event)
+}
+
+/** The text of a log entry → the event, without the offset that the log put before it: an event is the same wherever it stands. */
+export function readObjectEvent(text: string): ObjectEvent {
+  const { offset: _offset, ...event } = JSON.parse(text) as ObjectEvent & { offset: number }
+  return event
+}

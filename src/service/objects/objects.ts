@@ -13,7 +13,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
-import type { ObjectEvent } from '../../change/object-event.ts'
+import { type ObjectEvent, objectEventText, readObjectEvent } from '../../change/object-event.ts'
 import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
@@ -76,7 +76,7 @@ export class ObjectsService {
   /** Makes events durable and gives the offset after the last. */
   async accept(events: readonly ObjectEvent[]): Promise<number> {
     for (let at = 0; at < events.length; at += limits.logBatchEntriesMax) {
-      await this.#parts.objects.append(events.slice(at, at + limits.logBatchEntriesMax).map((event) => JSON.stringify(event)))
+      await this.#parts.objects.append(events.slice(at, at + limits.logBatchEntriesMax).map(objectEventText))
     }
     return this.#parts.objects.end
   }
@@ -154,7 +154,7 @@ export class ObjectsService {
     const entries = await objects.read(this.#position, limits.extractWindow)
     const last = entries.at(-1)
     if (last === undefined) return
-    const events = entries.map(({ offset, text }) => ({ offset, event: JSON.parse(text) as ObjectEvent }))
+    const events = entries.map(({ offset, text }) => ({ offset, event: readObjectEvent(text) }))
     const end = last.offset + 1
     const applied = versions.applyBatch(events)
     for (const { effect } of applied) this.counts.byEffect[effect]++
