@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { cli, cliOk, inTempDir, sqlRows } from '../support/cli.ts'
 import { Random } from './random.ts'
 
@@ -42,11 +42,19 @@ test(`an ingest killed ${rounds} times at random moments ends with rows equal to
     }
     await cliOk(['ingest', bucket, '--home', home])
 
-    const expected = [...files].map(([key, text]) => ({ key, size: text.length })).toSorted((a, b) => (a.key < b.key ? -1 : 1))
+    const expected = [...files]
+      .map(([key, text]) => ({ key, size: text.length }))
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1))
     assert.deepEqual(await sqlRows(home, 'SELECT key, size FROM aws_s3_metadata.inventory ORDER BY key'), expected)
     const content = await sqlRows(home, 'SELECT key FROM default.s3_content_metadata ORDER BY key')
-    assert.deepEqual(content.map((row) => row['key']), expected.map((file) => file.key))
-    const [repeats] = await sqlRows(home, 'SELECT count(*) - count(DISTINCT (key, sequence_number)) AS n FROM aws_s3_metadata.mdblogs3metadata')
+    assert.deepEqual(
+      content.map((row) => row['key']),
+      expected.map((file) => file.key),
+    )
+    const [repeats] = await sqlRows(
+      home,
+      'SELECT count(*) - count(DISTINCT (key, sequence_number)) AS n FROM aws_s3_metadata.mdblogs3metadata',
+    )
     assert.equal(repeats?.['n'], 0, 'the journal holds every change once')
     const again = await cliOk(['ingest', bucket, '--home', home])
     assert.match(again, /nothing new/)

@@ -24,6 +24,7 @@ export function compareByTime(one: ObjectEvent, other: ObjectEvent): number {
   return (
     compareTexts(instantOf(one.time), instantOf(other.time)) ||
     compareTexts(sourceWithOrder(one), sourceWithOrder(other)) ||
+    compareTexts(sequencerOfEvent(one) ?? '', sequencerOfEvent(other) ?? '') ||
     rankOf(one) - rankOf(other) ||
     compareTexts(eventHash(one), eventHash(other))
   )
