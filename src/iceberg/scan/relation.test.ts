@@ -140,7 +140,10 @@ test('marked positions are gone, in files with many, few and no marks, and posit
     [9999, files[2]!.filePath, 9999 - 8192],
   ])
   const plan = await planScan(io, metadata)
-  assert.deepEqual(plan.tasks.map((task) => task.deletes.length).sort(), [0, 1, 2])
+  const deletesOf = (file: DataFile) => plan.tasks.find((task) => task.file.filePath === file.filePath)!.deletes.length
+  assert.deepEqual([deletesOf(files[0]!), deletesOf(files[1]!)], [2, 1])
+  // Names are random: the path of the third may lie between those of a delete file.
+  assert.ok(deletesOf(files[2]!) <= 1)
 })
 
 test('marks apply to files of their partition that are not newer, and to paths letter by letter', async () => {

@@ -143,15 +143,25 @@ function deletesSql(tasks: readonly ScanTask[], local: ReadonlyMap<string, strin
       `a data file of ${rows} rows has deleted rows; at most ${ROWS_MAX} can be marked: compact the table`,
     )
   }
-  const files = tasks.map((task, at) => `(${at}, ${literal(task.file.filePath)}, ${task.file.recordCount})`)
-  const pairs = tasks.flatMap((task, at) => task.deletes.map((file) => `(${at}, ${indexOf.get(file.filePath)})`))
+  // Types are those of `file_index` and `file_row_number`: a comparison of others would go by way of HUGEINT.
+  const files = tasks.map((task, at) => `(${at}::UBIGINT, ${literal(task.file.filePath)})`)
+  const pairs = tasks.flatMap((task, at) =>
+    task.deletes.map((file) => `(${at}::UBIGINT, ${indexOf.get(file.filePath)}::UBIGINT)`),
+  )
   const schema = `MAP {${DELETE_FILE_PATH}: {name: 'path', type: 'VARCHAR', default_value: NULL::VARCHAR}, ${DELETE_POS}: {name: 'pos', type: 'BIGINT', default_value: NULL::VARCHAR}}`
+  const last = Math.max(rows - 1, 0)
+  // Positions are gathered by path first: joining every row by its text would take most of the time.
   return ` LEFT JOIN (
-  SELECT f.file AS file, bitstring_agg(d.pos::INTEGER, 0, ${Math.max(rows - 1, 0)}) AS deleted
-  FROM read_parquet(${listLiteral(deletes.map((path) => local.get(path)!))}, schema = ${schema}) AS d
-  JOIN (VALUES ${pairs.join(', ')}) AS p(file, deletes) ON p.deletes = d.file_index
-  JOIN (VALUES ${files.join(', ')}) AS f(file, path, row_count) ON f.file = p.file AND f.path = d.path
-  WHERE d.pos >= 0 AND d.pos < f.row_count GROUP BY f.file
+  SELECT file, bitstring_agg(pos, 0, ${last}) AS deleted FROM (
+    SELECT f.file AS file, unnest(d.positions) AS pos
+    FROM (
+      SELECT file_index AS deletes, path, list(pos::INTEGER) AS positions
+      FROM read_parquet(${listLiteral(deletes.map((path) => local.get(path)!))}, schema = ${schema})
+      WHERE pos BETWEEN 0 AND ${last} GROUP BY ALL
+    ) AS d
+    JOIN (VALUES ${pairs.join(', ')}) AS p(file, deletes) ON p.deletes = d.deletes
+    JOIN (VALUES ${files.join(', ')}) AS f(file, path) ON f.file = p.file AND f.path = d.path
+  ) GROUP BY file
 ) AS b ON b.file = r.file_index
 WHERE b.deleted IS NULL OR get_bit(b.deleted, r.file_row_number::INTEGER) = 0`
 }
