@@ -85,10 +85,13 @@ export function columnTypes(result: DuckDBResult): { name: string; type: string 
   })
 }
 
+/** Schemas that `references.ts` and `compile.ts` put before names; a message is about what the user wrote. */
+const INTERNAL_SCHEMA = /"?[~@]\d+"?\./g
+
 /** An error of DuckDB while a user's statement is read or run, as a fault. */
 export function statementFault(error: unknown): Fault {
   if (error instanceof Fault) return error
-  const message = messageOf(error)
+  const message = messageOf(error).replaceAll(INTERNAL_SCHEMA, '')
   if (/^INTERRUPT/.test(message)) return new Fault('cancelled', 'the statement was stopped', {}, error)
   if (/^Out of Memory/i.test(message)) {
     return new Fault('limit', `the statement needs more memory than it may use: ${message}`, {}, error)

@@ -85,6 +85,11 @@ describe('a query session', () => {
     ['SELECT o.id FROM default.orders o, other.orders p WHERE o.id + 97 = p.id', [[3n]]],
     ['SELECT count(*) FROM default.orders AS a JOIN default.orders AS b USING (id)', [[3n]]],
     ['FROM orders SELECT max(id)', [[3n]]],
+    ['SELECT orders.* EXCLUDE (price, made, day) FROM default.orders ORDER BY id LIMIT 1', [[1n, 'item 1']]],
+    ['SELECT count(*) FROM orders FOR VERSION AS OF 9007199254740993, other.orders p', [[1n]]],
+    ['SELECT count(*) FROM other.orders p JOIN orders VERSION AS OF 9007199254740993 ON true', [[1n]]],
+    ['SELECT sum(n) FROM (SELECT count(*) AS n FROM orders UNION ALL SELECT count(*) FROM other.orders)', [[4n]]],
+    ['SELECT (SELECT max(o.id) FROM default.orders o WHERE o.id < p.id) FROM other.orders p', [[3n]]],
     ['TABLE other.orders', [[100n]]],
     ['VALUES (1), (2)', [[1], [2]]],
     ['SELECT total FROM totals', [['6.75']]],
@@ -152,6 +157,8 @@ describe('a query session', () => {
       [1, 2],
     ])
     assert.deepEqual(await rows('SELECT version AS of FROM (SELECT 1 AS version)'), [[1]])
+    assert.deepEqual(await rows('SELECT version AS of ORDER BY 1'.replace('version', '7')), [[7]])
+    assert.deepEqual(await rows('FROM (SELECT 1 AS version) SELECT version AS of ORDER BY of'), [[1]])
   })
 
   it('says which snapshots, times and names there are when one is not', async () => {
@@ -319,6 +326,8 @@ describe('a query session', () => {
     await fault('SELECT /* open', 'invalid', /never closed/)
     await fault('SELECT FROM WHERE', 'invalid', /syntax error/)
     await fault('SELECT a FROM orders', 'invalid', /"a" not found/)
+    await assert.rejects(session.run('SELECT price + item FROM orders'), (error) => !/[~@]\d/.test(String(error)))
+    await assert.rejects(session.run('SELECT zz.id FROM default.orders'), (error) => !/[~@]\d/.test(String(error)))
     await fault("SELECT 'abc'::INTEGER", 'invalid', /Conversion/)
   })
 

@@ -56,6 +56,8 @@ const UNITS: Record<string, AsOf['unit']> = {
   TIMESTAMP: 'timestamp',
   SYSTEM_TIME: 'timestamp',
 }
+/** Words that are times by themselves. */
+const TIME_WORDS = ['CURRENT_TIMESTAMP', 'LOCALTIMESTAMP', 'CURRENT_DATE']
 /** Parts of one dotted name. */
 const NAME_PARTS_MAX = 32
 const INTERVAL_UNITS = /^(MICROSECOND|MILLISECOND|SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|QUARTER|YEAR|DECADE)S?$/
@@ -157,15 +159,17 @@ function asOfClause(tokens: readonly Token[], at: number): Clause | null {
   const start = isWord(tokens[at], 'FOR') ? at + 1 : at
   const unit = unitOf(tokens[start])
   if (unit === undefined || !isWord(tokens[start + 1], 'AS') || !isWord(tokens[start + 2], 'OF')) return null
-  const next = tokens[start + 3]
-  // `SELECT version AS of FROM …` is an alias: what follows a clause is a value.
-  const begins = next !== undefined && (next.kind !== 'symbol' || next.value === '(') && !isWord(next, 'FROM')
-  if (!begins) {
-    if (start === at) return null
-    throw new Fault('invalid', `expected a snapshot id, a name or a time after AS OF, got ${next?.text ?? 'nothing'}`)
-  }
+  if (start === at && !beginsTime(unit, tokens[start + 3], tokens[start + 4])) return null
   const end = expressionEnd(tokens, start + 3)
   return { unit, tokens: tokens.slice(start + 3, end), end }
+}
+
+/** Without FOR, `version AS of` may be a column and its alias: then no value follows. */
+function beginsTime(unit: AsOf['unit'], first: Token | undefined, second: Token | undefined): boolean {
+  if (first?.kind === 'string' || first?.kind === 'number') return true
+  if (unit === 'version' || first === undefined) return false
+  if (first.kind === 'symbol') return first.value === '('
+  return isWord(first, ...TIME_WORDS) || isSymbol(second, '(') || second?.kind === 'string'
 }
 
 function unitOf(token: Token | undefined): AsOf['unit'] | undefined {

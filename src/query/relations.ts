@@ -11,7 +11,7 @@ import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { Predicate } from '../iceberg/scan/scan.ts'
 import type { Relation } from './compile.ts'
 import type { LockedDuck } from './locked.ts'
-import { metadataRows } from './metadata-rows.ts'
+import { type MetadataRow, metadataRows } from './metadata-rows.ts'
 import { metadataColumns } from './metadata-tables.ts'
 import type { ScanFacts } from './query.ts'
 import { choiceSchema, choiceSnapshot } from './snapshot-schema.ts'
@@ -104,15 +104,21 @@ async function defineMetadata(
     `CREATE SCHEMA ${ident(place)}; CREATE TABLE ${rowsTable} (${read.map((column) => `${ident(column.name)} ${column.read}`).join(', ')})`,
   )
   const shape = literal(JSON.stringify([Object.fromEntries(read.map((column) => [column.name, column.read]))]))
+  let page: MetadataRow[] = []
+  const flush = async (): Promise<void> => {
+    await duck.session.run(
+      `INSERT INTO ${rowsTable} SELECT unnest(from_json_strict($1::JSON, ${shape}), max_depth := 2)`,
+      [stringifyJson(page)],
+    )
+    page = []
+  }
   for await (const rows of metadataRows({ io, table, snapshot, schema }, metadataTable)) {
-    for (let at = 0; at < rows.length; at += METADATA_PAGE_ROWS) {
-      const page = stringifyJson(rows.slice(at, at + METADATA_PAGE_ROWS))
-      await duck.session.run(
-        `INSERT INTO ${rowsTable} SELECT unnest(from_json_strict($1::JSON, ${shape}), max_depth := 2)`,
-        [page],
-      )
+    for (const row of rows) {
+      page.push(row)
+      if (page.length === METADATA_PAGE_ROWS) await flush()
     }
   }
+  if (page.length > 0) await flush()
   const shown = columns
     .filter((column) => column.show !== '')
     .map((column) => `${column.show ?? ident(column.name)} AS ${ident(column.name)}`)

@@ -84,7 +84,7 @@ function scan(text: string, at: number): Scanned {
   if (number !== undefined) return [{ kind: 'number', text: number, value: number }, at + number.length]
   if (WORD_START.test(char)) {
     let end = at + 1
-    while (end < text.length && WORD_REST.test(text[end]!)) end += 1
+    while (end < text.length && WORD_REST.test(text[end]!) && !SPACE.test(text[end]!)) end += 1
     const word = text.slice(at, end)
     return [{ kind: 'word', text: word, value: word.toUpperCase() }, end]
   }
