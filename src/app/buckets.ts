@@ -30,7 +30,10 @@ export class Buckets {
   }
 
   static async open(config: Config, configDir: string): Promise<Buckets> {
-    const extractors = config.objects.extractors.map(({ module, name }) => ({ module: path.resolve(configDir, module), ...(name === undefined ? {} : { name }) }))
+    const extractors = config.objects.extractors.map(({ module, name }) => ({
+      module: path.resolve(configDir, module),
+      ...(name === undefined ? {} : { name }),
+    }))
     return new Buckets(await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism() }))
   }
 
@@ -68,7 +71,10 @@ export class Buckets {
     if (attached !== undefined || this.#objectsRoot === null) return attached ?? null
     const root = path.join(this.#objectsRoot, name)
     // A bucket name is one part of a path; anything else would leave the folder.
-    const store = path.dirname(root) === this.#objectsRoot ? await openFileStore({ root, etag: 'md5', versions: true }).catch(() => null) : null
+    const store =
+      path.dirname(root) === this.#objectsRoot
+        ? await openFileStore({ root, etag: 'md5', versions: true }).catch(() => null)
+        : null
     const bucket: Bucket | null = store === null ? null : { kind: 'recorded', store }
     this.#buckets.set(name, bucket)
     return bucket
@@ -84,7 +90,10 @@ async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<Extr
   if (info === null) return unread('missing', `${bucket}/${key} is not there`)
   // Only etags of one part are an MD5 of the bytes; of others the size must do.
   const comparable = kind === 'directory' || (etag !== undefined && MD5.test(etag))
-  const differs = comparable && etag !== undefined ? info.etag !== etag : event.sizeBytes !== undefined && info.sizeBytes !== event.sizeBytes
+  const differs =
+    comparable && etag !== undefined
+      ? info.etag !== etag
+      : event.sizeBytes !== undefined && info.sizeBytes !== event.sizeBytes
   if (differs) return unread('superseded', `${bucket}/${key} is no longer the object that the event tells of`)
   const subject = { bucket, key, versionId, sizeBytes: info.sizeBytes, ...(etag === undefined ? {} : { etag }) }
   if (kind === 'directory') return { ...subject, file: { path: await store.localFile(key), stamp: info.etag } }

@@ -39,7 +39,13 @@ const schema = z.strictObject({
     .strictObject({
       content: content.prefault({}),
       schema: flatSchema.optional(),
-      tables: z.strictObject({ content: tableSettings.prefault({}), journal: tableSettings.prefault({}), inventory: tableSettings.prefault({}) }).prefault({}),
+      tables: z
+        .strictObject({
+          content: tableSettings.prefault({}),
+          journal: tableSettings.prefault({}),
+          inventory: tableSettings.prefault({}),
+        })
+        .prefault({}),
       /** Extractors of your own, after the built-in ones: modules with `appliesTo` and `extract`. Paths from the file. */
       extractors: z.array(extractor).default([]),
       /** Worker threads for extractors; default: the number of cores. */
@@ -70,8 +76,13 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 export function parseConfig(input: unknown, file: string): Config {
   const result = schema.safeParse(input ?? {})
   if (!result.success) {
-    const problems = result.error.issues.map((issue) => `  ${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`)
-    throw new Fault('invalid', `${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.join('\n')}`)
+    const problems = result.error.issues.map(
+      (issue) => `  ${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`,
+    )
+    throw new Fault(
+      'invalid',
+      `${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.join('\n')}`,
+    )
   }
   const config = result.data
   if (config.objects.schema !== undefined) config.objects.content = flatContent(config.objects.schema, file)
@@ -84,7 +95,10 @@ function flatContent(flat: Record<string, string | boolean>, file: string): Conf
   const text = (key: string): string | undefined => (flat[key] === undefined ? undefined : String(flat[key]))
   const raw = text('include_raw_metadata') ?? 'true'
   if (raw !== 'true' && raw !== 'false') problems.push(`include_raw_metadata: expected true or false, got "${raw}"`)
-  const names = (text('custom_metadata_fields') ?? '').split(',').map((name) => name.trim()).filter((name) => name !== '')
+  const names = (text('custom_metadata_fields') ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
   const columns: Record<string, { type: string; jpath: string }> = {}
   for (const name of names) {
     const type = text(`field.${name}.type`)
@@ -96,10 +110,14 @@ function flatContent(flat: Record<string, string | boolean>, file: string): Conf
   for (const key of Object.keys(flat)) {
     const name = /^field\.(.+)\.(type|jpath)$/.exec(key)?.[1]
     if (key === 'include_raw_metadata' || key === 'custom_metadata_fields') continue
-    if (name === undefined) problems.push(`${key}: expected include_raw_metadata, custom_metadata_fields, field.<name>.type or field.<name>.jpath`)
+    if (name === undefined)
+      problems.push(
+        `${key}: expected include_raw_metadata, custom_metadata_fields, field.<name>.type or field.<name>.jpath`,
+      )
     else if (!names.includes(name)) problems.push(`${key}: custom_metadata_fields does not name ${name}`)
   }
-  if (problems.length > 0) throw new Fault('invalid', `${file}, objects.schema:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+  if (problems.length > 0)
+    throw new Fault('invalid', `${file}, objects.schema:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
   return { includeRawMetadata: raw === 'true', columns }
 }
 
@@ -113,7 +131,8 @@ export interface LoadedConfig {
 
 /** Reads `file`, or the first configuration file in `dir`, or gives the defaults. @throws Fault `invalid`, `not-found` */
 export async function loadConfig(file: string | undefined, dir: string): Promise<LoadedConfig> {
-  const found = file === undefined ? await firstExisting(CONFIG_FILES.map((name) => path.join(dir, name))) : path.resolve(dir, file)
+  const found =
+    file === undefined ? await firstExisting(CONFIG_FILES.map((name) => path.join(dir, name))) : path.resolve(dir, file)
   if (found === null) return { config: parseConfig({}, 'defaults'), file: null }
   return { config: parseConfig(await readConfigFile(found), found), file: found }
 }
@@ -129,7 +148,13 @@ async function readConfigFile(file: string): Promise<unknown> {
 
 async function firstExisting(files: readonly string[]): Promise<string | null> {
   for (const file of files) {
-    if (await access(file).then(() => true, () => false)) return file
+    if (
+      await access(file).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file
   }
   return null
 }

@@ -25,13 +25,22 @@ const DISK_FREE_MIN_BYTES = 1024 ** 3
 export async function examine(home: Home, config: Config, configDir: string): Promise<Finding[]> {
   const findings: Finding[] = [{ subject: 'node', level: 'ok', message: process.version }]
   const add = (subject: string, level: Finding['level'], message: string) => findings.push({ subject, level, message })
-  if (await access(home.catalogPath).then(() => false, () => true)) {
+  if (
+    await access(home.catalogPath).then(
+      () => false,
+      () => true,
+    )
+  ) {
     add('home', 'note', `${home.dir} holds no catalog yet; tidewater ingest makes one`)
     return findings
   }
   const disk = await statfs(home.dir)
   const freeBytes = disk.bavail * disk.bsize
-  add('home', freeBytes < DISK_FREE_MIN_BYTES ? 'problem' : 'ok', `${home.dir}, ${Math.round(freeBytes / 1024 ** 2)} MiB free`)
+  add(
+    'home',
+    freeBytes < DISK_FREE_MIN_BYTES ? 'problem' : 'ok',
+    `${home.dir}, ${Math.round(freeBytes / 1024 ** 2)} MiB free`,
+  )
   try {
     const engine = await openEngine({ home, config, configDir })
     try {
@@ -63,7 +72,11 @@ async function examineTables(catalog: Catalog, io: FileIO): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const namespace of await catalog.listNamespaces()) {
     for (const ident of await catalog.listTables(namespace)) {
-      findings.push(await examineTable(io, await catalog.load(ident)).catch((error: unknown): Finding => ({ subject: formatIdent(ident), level: 'problem', message: messageOf(error) })))
+      findings.push(
+        await examineTable(io, await catalog.load(ident)).catch(
+          (error: unknown): Finding => ({ subject: formatIdent(ident), level: 'problem', message: messageOf(error) }),
+        ),
+      )
     }
   }
   return findings
@@ -72,10 +85,17 @@ async function examineTables(catalog: Catalog, io: FileIO): Promise<Finding[]> {
 async function examineTable(io: FileIO, table: LoadedTable): Promise<Finding> {
   const subject = formatIdent(table.ident)
   const { tasks } = await planScan(io, table.metadata)
-  const files = [...new Set(tasks.flatMap((task) => [task.file.filePath, ...task.deletes.map((file) => file.filePath)]))]
+  const files = [
+    ...new Set(tasks.flatMap((task) => [task.file.filePath, ...task.deletes.map((file) => file.filePath)])),
+  ]
   const missing: string[] = []
   for (const file of files) if (!(await io.exists(file))) missing.push(file)
-  if (missing.length > 0) return { subject, level: 'problem', message: `${missing.length} of ${files.length} files are missing, the first is ${missing[0]}` }
+  if (missing.length > 0)
+    return {
+      subject,
+      level: 'problem',
+      message: `${missing.length} of ${files.length} files are missing, the first is ${missing[0]}`,
+    }
   return { subject, level: 'ok', message: `${files.length} files, ${table.metadata.snapshots.length} snapshots` }
 }
 
@@ -86,12 +106,25 @@ async function examineFeeds(engine: Engine): Promise<Finding[]> {
     const log = engine.logs.get(name)
     if (writer === undefined || log === undefined) continue
     const behind = log.end - feed.position
-    findings.push({ subject: `log ${name}`, level: behind > 0 ? 'note' : 'ok', message: behind > 0 ? `${behind} entries wait to be committed to ${writer.name}` : `committed up to offset ${log.end}` })
+    findings.push({
+      subject: `log ${name}`,
+      level: behind > 0 ? 'note' : 'ok',
+      message:
+        behind > 0 ? `${behind} entries wait to be committed to ${writer.name}` : `committed up to offset ${log.end}`,
+    })
     if (writer.indexContext === null) continue
     const table = await writer.load()
     await catchUp(writer.indexContext, table)
     const { missing, extra } = await compareIndex(writer.indexContext, table)
-    findings.push(missing + extra === 0 ? { subject: `index ${name}`, level: 'ok', message: 'agrees with the table' } : { subject: `index ${name}`, level: 'problem', message: `${missing} rows of ${writer.name} are missing and ${extra} are too many; delete ${name}.duckdb in the index folder to have it built anew` })
+    findings.push(
+      missing + extra === 0
+        ? { subject: `index ${name}`, level: 'ok', message: 'agrees with the table' }
+        : {
+            subject: `index ${name}`,
+            level: 'problem',
+            message: `${missing} rows of ${writer.name} are missing and ${extra} are too many; delete ${name}.duckdb in the index folder to have it built anew`,
+          },
+    )
   }
   return findings
 }

@@ -8,13 +8,13 @@ import { messageOf } from '../base/fault.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
+import { fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
 import { upkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
-import { fillAddedColumns } from '../service/objects/backfill.ts'
 import { Buckets } from './buckets.ts'
 import type { Config } from './config.ts'
 import type { Home } from './home.ts'
@@ -86,7 +86,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const writers = new Map<string, TableWriter>()
     for (const [name, { log: tableLog, definition }] of parts) {
       const session = await reader.duck.connect()
-      const writer = await TableWriter.open({ catalog: reader.catalog, io: reader.io, session, clock }, { definition, indexPath: home.indexPath(name), logName: name })
+      const writer = await TableWriter.open(
+        { catalog: reader.catalog, io: reader.io, session, clock },
+        { definition, indexPath: home.indexPath(name), logName: name },
+      )
       closers.push(() => writer.close())
       writers.set(name, writer)
       const feed = await TableFeed.open({
@@ -94,7 +97,17 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         log: tableLog,
         clock,
         onEvent: (event) => options.onEvent?.(event),
-        onPoison: (text, reason) => deadLetters.add([{ stage: 'commit', stream: name, code: reason.kind, reason: reason.message, payload: Buffer.from(text), subject: writer.name }]),
+        onPoison: (text, reason) =>
+          deadLetters.add([
+            {
+              stage: 'commit',
+              stream: name,
+              code: reason.kind,
+              reason: reason.message,
+              payload: Buffer.from(text),
+              subject: writer.name,
+            },
+          ]),
         upkeep: () => upkeep(writer),
         ...(config.limits.commitLingerMs === undefined ? {} : { lingerMs: config.limits.commitLingerMs }),
       })
@@ -123,7 +136,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       for (const feed of feeds.values()) await feed.drain()
       await objectsLog.trim(objects.position)
     }
-    await fillAddedColumns({ duck: reader.duck, writer: must(writers, 'content'), feed: must(feeds, 'content'), log: part('content').log, mapping: tables.mapping })
+    await fillAddedColumns({
+      duck: reader.duck,
+      writer: must(writers, 'content'),
+      feed: must(feeds, 'content'),
+      log: part('content').log,
+      mapping: tables.mapping,
+    })
     return {
       ...reader,
       objects,

@@ -48,7 +48,14 @@ export function homeAt(dir: string | undefined, env: Readonly<Record<string, str
 /** Makes the folders. Scratch files of an earlier run are removed only with `clean`, by the process that owns the home. */
 export async function prepareHome(home: Home, options: { clean: boolean }): Promise<void> {
   if (options.clean) await rm(path.join(home.dir, 'tmp'), { recursive: true, force: true })
-  for (const dir of [home.warehouseDir, path.join(home.dir, 'logs'), path.join(home.dir, 'index'), path.join(home.dir, 'state'), home.scratchDir, home.spillDir]) {
+  for (const dir of [
+    home.warehouseDir,
+    path.join(home.dir, 'logs'),
+    path.join(home.dir, 'index'),
+    path.join(home.dir, 'state'),
+    home.scratchDir,
+    home.spillDir,
+  ]) {
     await mkdir(dir, { recursive: true })
   }
 }

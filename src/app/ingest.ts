@@ -20,15 +20,30 @@ export interface IngestCounts {
   castErrors: number
 }
 
-const NOTHING: Omit<IngestCounts, 'events' | 'late' | 'duplicates' | 'extracted' | 'extractFaults' | 'castErrors'> = { added: 0, changed: 0, removed: 0, ignored: 0, problems: 0 }
+const NOTHING: Omit<IngestCounts, 'events' | 'late' | 'duplicates' | 'extracted' | 'extractFaults' | 'castErrors'> = {
+  added: 0,
+  changed: 0,
+  removed: 0,
+  ignored: 0,
+  problems: 0,
+}
 
 /** The directory as a bucket, its bytes attached to the engine. */
 export async function attachDirectory(engine: Engine, root: string, bucket: string): Promise<DirectoryBucket> {
   const store = await engine.buckets.attachDirectory(bucket, root)
   // Our own state inside the directory is no object: it would change with every commit, and so make the next.
   const inside = path.relative(root, engine.home.dir)
-  const excluded = inside !== '' && !inside.startsWith('..') && !path.isAbsolute(inside) ? [inside.split(path.sep).join('/')] : []
-  return new DirectoryBucket({ bucket, root, store, excluded, objects: engine.objects, versions: engine.versions, clock: engine.clock })
+  const excluded =
+    inside !== '' && !inside.startsWith('..') && !path.isAbsolute(inside) ? [inside.split(path.sep).join('/')] : []
+  return new DirectoryBucket({
+    bucket,
+    root,
+    store,
+    excluded,
+    objects: engine.objects,
+    versions: engine.versions,
+    clock: engine.clock,
+  })
 }
 
 export interface IngestDirectory {
@@ -37,7 +52,10 @@ export interface IngestDirectory {
   onEvents?: (events: number) => void
 }
 
-export async function ingestDirectory(engine: Engine, { root, bucket, onEvents }: IngestDirectory): Promise<IngestCounts> {
+export async function ingestDirectory(
+  engine: Engine,
+  { root, bucket, onEvents }: IngestDirectory,
+): Promise<IngestCounts> {
   const directory = await attachDirectory(engine, root, bucket)
   // What an interrupted run left in the logs comes first: a comparison needs to know of it.
   await engine.drain()
@@ -55,7 +73,10 @@ export interface IngestEvents {
   onEvents?: (events: number) => void
 }
 
-export async function ingestEvents(engine: Engine, { input, name, objects, onEvents }: IngestEvents): Promise<IngestCounts> {
+export async function ingestEvents(
+  engine: Engine,
+  { input, name, objects, onEvents }: IngestEvents,
+): Promise<IngestCounts> {
   if (objects !== undefined) engine.buckets.attachObjects(objects)
   const counts = { ...NOTHING }
   let batch: ObjectEvent[] = []
@@ -64,7 +85,8 @@ export async function ingestEvents(engine: Engine, { input, name, objects, onEve
     batch.push(...result.events)
     counts.ignored += result.ignored.length
     counts.problems += result.problems.length
-    if (result.problems.length > 0) await engine.deadLetters.add(result.problems.map((problem) => sourceLetter(problem, `${name}:${line}`)))
+    if (result.problems.length > 0)
+      await engine.deadLetters.add(result.problems.map((problem) => sourceLetter(problem, `${name}:${line}`)))
     if (batch.length >= limits.extractWindow) {
       await engine.objects.accept(batch)
       told += batch.length

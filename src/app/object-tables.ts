@@ -21,7 +21,10 @@ export function objectTables(config: Config): ObjectTables {
   const { content, tables } = config.objects
   const mapping: ContentMapping = {
     includeRawMetadata: content.includeRawMetadata,
-    columns: content.columns === undefined ? defaultMapping.columns : Object.entries(content.columns).map(([name, column]) => mappedColumn(name, column)),
+    columns:
+      content.columns === undefined
+        ? defaultMapping.columns
+        : Object.entries(content.columns).map(([name, column]) => mappedColumn(name, column)),
   }
   return {
     mapping,
@@ -35,7 +38,10 @@ const FIXED_COLUMNS = ['bucket', 'key', 'versionId', 'sequencer', 'etag', 'metad
 
 function mappedColumn(name: string, { type, jpath }: { type: string; jpath: string }): MappedColumn {
   if (FIXED_COLUMNS.some((fixed) => fixed.toLowerCase() === name.toLowerCase())) {
-    throw new Fault('invalid', `objects.content.columns.${name}: the table has a column of that name already; choose another`)
+    throw new Fault(
+      'invalid',
+      `objects.content.columns.${name}: the table has a column of that name already; choose another`,
+    )
   }
   return { name, jpath, type: named(`objects.content.columns.${name}.type`, () => parseTypeText(type, () => 0)) }
 }
@@ -45,8 +51,12 @@ function withSettings(definition: TableDefinition, settings: TableSettings, wher
   return {
     ...definition,
     properties: { ...definition.properties, ...settings.properties },
-    ...(settings.partitioning.length === 0 ? {} : { spec: named(`${where}.partitioning`, () => parseSpecText(settings.partitioning.join(', '), schema)) }),
-    ...(settings.sortOrder.length === 0 ? {} : { sortOrder: named(`${where}.sortOrder`, () => parseOrderText(settings.sortOrder.join(', '), schema)) }),
+    ...(settings.partitioning.length === 0
+      ? {}
+      : { spec: named(`${where}.partitioning`, () => parseSpecText(settings.partitioning.join(', '), schema)) }),
+    ...(settings.sortOrder.length === 0
+      ? {}
+      : { sortOrder: named(`${where}.sortOrder`, () => parseOrderText(settings.sortOrder.join(', '), schema)) }),
   }
 }
 

@@ -1,7 +1,7 @@
 /** The parts that only read: catalog, files, DuckDB. Any number of processes may hold them at once. */
 import { availableParallelism } from 'node:os'
-import { systemClock } from '../base/clock.ts'
 import type { Clock } from '../base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import { Duck } from '../duck/duck.ts'
 import type { Catalog } from '../iceberg/catalog/catalog.ts'
 import { openSqliteCatalog } from '../iceberg/catalog/sqlite.ts'
@@ -27,7 +27,13 @@ export async function openReader(home: Home, config: Config, owner = false): Pro
   await prepareHome(home, { clean: owner })
   const warehouse = await openFileStore({ root: home.warehouseDir, create: true })
   const io = storeIo(warehouse, { root: home.warehouseUri, scratchDir: home.scratchDir })
-  const catalog = await openSqliteCatalog({ path: home.catalogPath, name: CATALOG_NAME, warehouse: home.warehouseUri, io, clock })
+  const catalog = await openSqliteCatalog({
+    path: home.catalogPath,
+    name: CATALOG_NAME,
+    warehouse: home.warehouseUri,
+    io,
+    clock,
+  })
   const duck = await Duck.open({
     memoryMiB: config.limits.memoryMiB,
     threads: config.limits.threads ?? availableParallelism(),

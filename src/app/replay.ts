@@ -3,12 +3,15 @@ import { must } from '../base/assert.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
 import { readTableChange, tableChangeText } from '../change/table-change.ts'
-import { type DeadLetterStage, deadLetterTable, type StoredLetter } from '../service/deadletter/deadletter.ts'
 import { formatIdent } from '../iceberg/catalog/catalog.ts'
+import { type DeadLetterStage, deadLetterTable, type StoredLetter } from '../service/deadletter/deadletter.ts'
 import { readNotification } from '../source/source.ts'
-import { attachDirectory } from './ingest.ts'
 import type { Engine } from './engine.ts'
+import { attachDirectory } from './ingest.ts'
 import { openSql } from './sql.ts'
+
+/** The table of dead letters, as SQL names it. */
+export const DEAD_LETTERS = formatIdent(deadLetterTable.ident)
 
 export interface ReplayOptions {
   /** Beginnings of ids; empty: all open letters. */
@@ -30,7 +33,8 @@ export interface ReplayCounts {
 export async function replayLetters(engine: Engine, options: ReplayOptions): Promise<ReplayCounts> {
   if (options.objects !== undefined) engine.buckets.attachObjects(options.objects)
   if (options.directory !== undefined) {
-    if (options.bucket === undefined) throw new Fault('invalid', '--directory needs --bucket, the name of the bucket that it is')
+    if (options.bucket === undefined)
+      throw new Fault('invalid', '--directory needs --bucket, the name of the bucket that it is')
     await attachDirectory(engine, options.directory, options.bucket)
   }
   await engine.drain()
@@ -81,13 +85,21 @@ async function replayChange(engine: Engine, stream: string, text: string): Promi
     await must(engine.logs.get(stream), 'the journal log').append([tableChangeText({ input, op, row })])
     return
   }
-  await engine.objects.refresh([{ bucket: String(row['bucket']), key: String(row['key']), versionId: String(row['version_id'] ?? row['versionId']) }])
+  await engine.objects.refresh([
+    {
+      bucket: String(row['bucket']),
+      key: String(row['key']),
+      versionId: String(row['version_id'] ?? row['versionId']),
+    },
+  ])
 }
 
 async function openLetters(engine: Engine, { ids, stage }: ReplayOptions): Promise<StoredLetter[]> {
   const wrong = ids.find((id) => !/^[0-9a-f]{4,32}$/.test(id))
-  if (wrong !== undefined) throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${wrong}"`)
-  if (stage !== undefined && !/^(source|extract|commit)$/.test(stage)) throw new Fault('invalid', `--stage: expected source, extract or commit, got "${stage}"`)
+  if (wrong !== undefined)
+    throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${wrong}"`)
+  if (stage !== undefined && !/^(source|extract|commit)$/.test(stage))
+    throw new Fault('invalid', `--stage: expected source, extract or commit, got "${stage}"`)
   const wanted = [
     "status = 'open'",
     ...(stage === undefined ? [] : [`stage = '${stage}'`]),
@@ -95,7 +107,9 @@ async function openLetters(engine: Engine, { ids, stage }: ReplayOptions): Promi
   ]
   const session = await openSql(engine)
   try {
-    const { rows } = await session.run(`SELECT id, stage, stream, code, reason, subject, hex(payload) AS payload, payload_bytes FROM ${formatIdent(deadLetterTable.ident)} WHERE ${wanted.join(' AND ')} ORDER BY updated_at, id`)
+    const { rows } = await session.run(
+      `SELECT id, stage, stream, code, reason, subject, hex(payload) AS payload, payload_bytes FROM ${DEAD_LETTERS} WHERE ${wanted.join(' AND ')} ORDER BY updated_at, id`,
+    )
     return rows.map(([id, at, stream, code, reason, subject, payload, payloadBytes]) => ({
       id: String(id),
       stage: String(at) as DeadLetterStage,

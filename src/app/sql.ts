@@ -1,5 +1,5 @@
 /** SQL over the tables of a home, with the ready views. */
-import { type QuerySession, openQuerySession } from '../query/query.ts'
+import { openQuerySession, type QuerySession } from '../query/query.ts'
 import { COALESCED_VIEW, coalescedViewSql } from '../service/objects/view.ts'
 import type { Reader } from './reader.ts'
 

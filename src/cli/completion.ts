@@ -8,7 +8,10 @@ export function addCompletion(program: Command): void {
   program
     .command('completion <shell>')
     .description(`print a completion script (${SHELLS.join(', ')})`)
-    .addHelpText('after', '\nExamples:\n  source <(tidewater completion bash)\n  tidewater completion fish > ~/.config/fish/completions/tidewater.fish')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  source <(tidewater completion bash)\n  tidewater completion fish > ~/.config/fish/completions/tidewater.fish',
+    )
     .action((shell: string) => {
       process.stdout.write(completionScript(program, shell))
     })
@@ -36,8 +39,14 @@ export function completionScript(program: Command, shell: string): string {
 }
 
 function wordsOf(command: Command, path: string): Words[] {
-  const own = [...command.commands.map((child) => child.name()), ...command.options.flatMap((option) => option.long ?? [])]
-  return [{ path, words: [...own, '--help'] }, ...command.commands.flatMap((child) => wordsOf(child, `${path} ${child.name()}`.trim()))]
+  const own = [
+    ...command.commands.map((child) => child.name()),
+    ...command.options.flatMap((option) => option.long ?? []),
+  ]
+  return [
+    { path, words: [...own, '--help'] },
+    ...command.commands.flatMap((child) => wordsOf(child, `${path} ${child.name()}`.trim())),
+  ]
 }
 
 function bash(words: readonly Words[]): string {
@@ -60,8 +69,15 @@ complete -o filenames -F _tidewater tidewater
 function fish(words: readonly Words[]): string {
   const lines = words.flatMap(({ path, words: list }) => {
     const parts = path === '' ? [] : path.split(' ')
-    const condition = parts.length === 0 ? '__fish_use_subcommand' : parts.map((part) => `__fish_seen_subcommand_from ${part}`).join('; and ')
-    return list.map((word) => (word.startsWith('--') ? `complete -c tidewater -n '${condition}' -l ${word.slice(2)}` : `complete -c tidewater -f -n '${condition}' -a ${word}`))
+    const condition =
+      parts.length === 0
+        ? '__fish_use_subcommand'
+        : parts.map((part) => `__fish_seen_subcommand_from ${part}`).join('; and ')
+    return list.map((word) =>
+      word.startsWith('--')
+        ? `complete -c tidewater -n '${condition}' -l ${word.slice(2)}`
+        : `complete -c tidewater -f -n '${condition}' -a ${word}`,
+    )
   })
   return `${lines.join('\n')}\n`
 }

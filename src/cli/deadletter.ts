@@ -1,18 +1,15 @@
 /** `tidewater deadletter`: what could not be taken, and sending it again. */
 import type { Command } from 'commander'
-import { replayLetters } from '../app/replay.ts'
 import { openReader } from '../app/reader.ts'
+import { DEAD_LETTERS, replayLetters } from '../app/replay.ts'
 import { openSql } from '../app/sql.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
-import { deadLetterTable } from '../service/deadletter/deadletter.ts'
-import { homeOption, type HomeOptions, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, homeOption, settingOf, withEngine } from './common.ts'
 import { type OutputOptions, printPairs } from './output.ts'
 
-type LetterOptions = HomeOptions & OutputOptions & { all?: boolean; objects?: string; stage?: string; directory?: string; bucket?: string }
-
-const TABLE = formatIdent(deadLetterTable.ident)
+type LetterOptions = HomeOptions &
+  OutputOptions & { all?: boolean; objects?: string; stage?: string; directory?: string; bucket?: string }
 
 export function addDeadletter(program: Command): void {
   const letters = program.command('deadletter').description('what could not be taken, with its reason and its bytes')
@@ -22,7 +19,10 @@ export function addDeadletter(program: Command): void {
     .option('--json', 'print JSON, one document per line')
     .addHelpText('after', '\nExample:\n  tidewater deadletter list --json')
     .action((options: LetterOptions) =>
-      query(options, `SELECT id, stage, code, subject, reason, payload_bytes, status, updated_at FROM ${TABLE} ${options.all === true ? '' : "WHERE status = 'open'"} ORDER BY updated_at DESC, id`),
+      query(
+        options,
+        `SELECT id, stage, code, subject, reason, payload_bytes, status, updated_at FROM ${DEAD_LETTERS} ${options.all === true ? '' : "WHERE status = 'open'"} ORDER BY updated_at DESC, id`,
+      ),
     )
   homeOption(letters.command('show <id>'))
     .description('one letter with its payload; the beginning of the id is enough')
@@ -36,7 +36,10 @@ export function addDeadletter(program: Command): void {
     .option('--directory <dir>', 'attach this directory as the bucket named by --bucket')
     .option('--bucket <name>', "name of the directory's bucket")
     .option('--json', 'print the counts as JSON')
-    .addHelpText('after', '\nExamples:\n  tidewater deadletter replay\n  tidewater deadletter replay --stage extract --directory ~/Pictures --bucket photos')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tidewater deadletter replay\n  tidewater deadletter replay --stage extract --directory ~/Pictures --bucket photos',
+    )
     .action(async (ids: string[], options: LetterOptions) => {
       const setting = await settingOf(options)
       const counts = await withEngine(setting, (engine) => replayLetters(engine, { ids, ...options }))
@@ -65,6 +68,10 @@ async function query(options: LetterOptions, sql: string): Promise<void> {
 }
 
 async function show(id: string, options: LetterOptions): Promise<void> {
-  if (!/^[0-9a-f]{4,32}$/.test(id)) throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${id}"`)
-  await query({ ...options, json: true }, `SELECT *, TRY(decode(payload)) AS payload_text FROM ${TABLE} WHERE id LIKE '${id}%'`)
+  if (!/^[0-9a-f]{4,32}$/.test(id))
+    throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${id}"`)
+  await query(
+    { ...options, json: true },
+    `SELECT *, TRY(decode(payload)) AS payload_text FROM ${DEAD_LETTERS} WHERE id LIKE '${id}%'`,
+  )
 }

@@ -1,7 +1,7 @@
 /** `tidewater doctor`: what is installed, where state is, whether everything agrees. */
 import type { Command } from 'commander'
 import { examine } from '../app/doctor.ts'
-import { homeOption, type HomeOptions, settingOf } from './common.ts'
+import { type HomeOptions, homeOption, settingOf } from './common.ts'
 import { EXIT } from './exit.ts'
 import { type OutputOptions, printItems } from './output.ts'
 
@@ -11,7 +11,10 @@ export function addDoctor(program: Command): void {
   homeOption(program.command('doctor'))
     .description('check what is installed, where state is, and whether tables, indexes and logs agree')
     .option('--json', 'print JSON, one document per finding')
-    .addHelpText('after', '\nExit code 0 when nothing is wrong, 5 when something disagrees or is damaged.\n\nExample:\n  tidewater doctor --home /var/lib/tidewater')
+    .addHelpText(
+      'after',
+      '\nExit code 0 when nothing is wrong, 5 when something disagrees or is damaged.\n\nExample:\n  tidewater doctor --home /var/lib/tidewater',
+    )
     .action(async (options: HomeOptions & OutputOptions) => {
       const { home, config, configDir } = await settingOf(options)
       const findings = await examine(home, config, configDir)

@@ -1,5 +1,5 @@
 /** Exit codes, and how a failure is told. Documented in docs/cli.md. */
-import { isFault, type FaultKind, messageOf } from '../base/fault.ts'
+import { type FaultKind, isFault, messageOf } from '../base/fault.ts'
 
 export const EXIT = {
   ok: 0,
@@ -36,7 +36,9 @@ const EXIT_OF: Record<FaultKind, number> = {
 /** Tells a failure on standard error and gives the exit code. */
 export function reportFailure(error: unknown, json: boolean): number {
   if (isFault(error)) {
-    const line = json ? JSON.stringify({ error: { kind: error.kind, message: error.message, retry: error.retry } }) : `tidewater: ${error.message}`
+    const line = json
+      ? JSON.stringify({ error: { kind: error.kind, message: error.message, retry: error.retry } })
+      : `tidewater: ${error.message}`
     process.stderr.write(`${line}\n`)
     return EXIT_OF[error.kind]
   }

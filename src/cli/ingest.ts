@@ -3,10 +3,10 @@ import { createReadStream } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
-import { Fault } from '../base/fault.ts'
 import { type IngestCounts, ingestDirectory, ingestEvents } from '../app/ingest.ts'
+import { Fault } from '../base/fault.ts'
 import type { CommitReport } from '../table/table.ts'
-import { homeOption, type HomeOptions, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, homeOption, settingOf, withEngine } from './common.ts'
 import { type Progress, progressLine } from './progress.ts'
 
 interface IngestOptions extends HomeOptions {
@@ -55,7 +55,12 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
     })
 }
 
-async function run(engine: Engine, dir: string | undefined, options: IngestOptions, progress: Progress): Promise<IngestCounts> {
+async function run(
+  engine: Engine,
+  dir: string | undefined,
+  options: IngestOptions,
+  progress: Progress,
+): Promise<IngestCounts> {
   const onEvents = (events: number) => progress.show(`${events} changes found`)
   if (dir !== undefined) {
     const root = path.resolve(dir)
@@ -63,18 +68,33 @@ async function run(engine: Engine, dir: string | undefined, options: IngestOptio
   }
   const file = options.events ?? '-'
   const input = file === '-' ? process.stdin : createReadStream(file)
-  return ingestEvents(engine, { input, name: file === '-' ? 'standard input' : file, onEvents, ...(options.objects === undefined ? {} : { objects: options.objects }) })
+  return ingestEvents(engine, {
+    input,
+    name: file === '-' ? 'standard input' : file,
+    onEvents,
+    ...(options.objects === undefined ? {} : { objects: options.objects }),
+  })
 }
 
 function print(counts: IngestCounts, commits: readonly CommitReport[], json: boolean): void {
-  const tables = commits.map(({ table, snapshotId, rowsWritten, rowsRemoved }) => ({ table, snapshotId: String(snapshotId), rowsWritten, rowsRemoved }))
+  const tables = commits.map(({ table, snapshotId, rowsWritten, rowsRemoved }) => ({
+    table,
+    snapshotId: String(snapshotId),
+    rowsWritten,
+    rowsRemoved,
+  }))
   if (json) {
     process.stdout.write(`${JSON.stringify({ ...counts, commits: tables })}\n`)
     return
   }
-  const lines = Object.entries(counts).filter(([name, count]) => count > 0 || name === 'events').map(([name, count]) => `${String(count).padStart(9)}  ${LABELS[name as keyof IngestCounts]}`)
+  const lines = Object.entries(counts)
+    .filter(([name, count]) => count > 0 || name === 'events')
+    .map(([name, count]) => `${String(count).padStart(9)}  ${LABELS[name as keyof IngestCounts]}`)
   process.stdout.write(`${lines.join('\n')}\n`)
-  for (const commit of tables) process.stdout.write(`committed ${commit.table}: ${commit.rowsWritten} rows written, ${commit.rowsRemoved} removed (snapshot ${commit.snapshotId})\n`)
+  for (const commit of tables)
+    process.stdout.write(
+      `committed ${commit.table}: ${commit.rowsWritten} rows written, ${commit.rowsRemoved} removed (snapshot ${commit.snapshotId})\n`,
+    )
   if (tables.length === 0) process.stdout.write('nothing new: the tables were in step already\n')
 }
 

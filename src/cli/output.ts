@@ -13,7 +13,10 @@ export function printPairs(pairs: Readonly<Record<string, unknown>>, options: Ou
   }
   const width = Math.max(...Object.keys(pairs).map((name) => name.length))
   for (const [name, value] of Object.entries(pairs)) {
-    const text = typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint' ? String(value) : stringifyJson(value)
+    const text =
+      typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint'
+        ? String(value)
+        : stringifyJson(value)
     process.stdout.write(`${name.padEnd(width)}  ${text}\n`)
   }
 }

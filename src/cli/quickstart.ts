@@ -6,12 +6,12 @@ import { access, cp } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
-import { attachDirectory, ingestDirectory } from '../app/ingest.ts'
 import type { Engine } from '../app/engine.ts'
+import { attachDirectory, ingestDirectory } from '../app/ingest.ts'
 import { openSql } from '../app/sql.ts'
 import { formatTable } from '../query/format.ts'
 import type { FeedEvent } from '../table/table.ts'
-import { homeOption, type HomeOptions, interruptSignal, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, homeOption, interruptSignal, settingOf, withEngine } from './common.ts'
 import { progressLine } from './progress.ts'
 
 const BUCKET = 'photos'
@@ -35,7 +35,13 @@ export function addQuickstart(program: Command): void {
       const signal = interruptSignal()
       const setting = await settingOf(options)
       const root = path.join(setting.home.dir, 'buckets', BUCKET)
-      if (await access(root).then(() => false, () => true)) await cp(SAMPLES, root, { recursive: true })
+      if (
+        await access(root).then(
+          () => false,
+          () => true,
+        )
+      )
+        await cp(SAMPLES, root, { recursive: true })
       const progress = progressLine()
       let tell: (event: FeedEvent) => void = () => undefined
       await withEngine(
@@ -45,9 +51,15 @@ export function addQuickstart(program: Command): void {
           onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} photos read`),
         },
         async (engine) => {
-          const counts = await ingestDirectory(engine, { root, bucket: BUCKET, onEvents: (events) => progress.show(`${events} changes found`) })
+          const counts = await ingestDirectory(engine, {
+            root,
+            bucket: BUCKET,
+            onEvents: (events) => progress.show(`${events} changes found`),
+          })
           progress.clear()
-          print(`${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed\n`)
+          print(
+            `${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed\n`,
+          )
           await showTables(engine)
           print(howToGoOn(engine, root))
           if (options.once === true || signal.aborted) return
@@ -85,10 +97,14 @@ function tellCommit(event: FeedEvent): void {
   switch (event.kind) {
     case 'committed': {
       const { table, rowsWritten, rowsRemoved, snapshotId, elapsedMs } = event.report
-      return print(`${new Date().toISOString()} committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, snapshot ${snapshotId}, ${elapsedMs} ms`)
+      print(
+        `${new Date().toISOString()} committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, snapshot ${snapshotId}, ${elapsedMs} ms`,
+      )
+      return
     }
     case 'stalled':
-      return print(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
+      print(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
+      return
     case 'unchanged':
     case 'upkeep':
       return

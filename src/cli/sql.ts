@@ -4,7 +4,7 @@ import { openReader } from '../app/reader.ts'
 import { openSql } from '../app/sql.ts'
 import { Fault } from '../base/fault.ts'
 import { formatCsv, formatJsonLines, formatTable } from '../query/format.ts'
-import { homeOption, type HomeOptions, interruptSignal, settingOf } from './common.ts'
+import { type HomeOptions, homeOption, interruptSignal, settingOf } from './common.ts'
 
 interface SqlOptions extends HomeOptions {
   json?: boolean
@@ -28,7 +28,8 @@ Examples:
 Several statements separated by ; share a session, so a CREATE TEMPORARY VIEW serves those after it.`,
     )
     .action(async (statements: string, options: SqlOptions) => {
-      if (options.json === true && options.csv === true) throw new Fault('invalid', 'expected --json or --csv, got both')
+      if (options.json === true && options.csv === true)
+        throw new Fault('invalid', 'expected --json or --csv, got both')
       const signal = interruptSignal()
       const { home, config } = await settingOf(options)
       const reader = await openReader(home, config)
@@ -36,7 +37,13 @@ Several statements separated by ; share a session, so a CREATE TEMPORARY VIEW se
         const session = await openSql(reader)
         try {
           const result = await session.run(statements === '-' ? await standardInput() : statements, { signal })
-          process.stdout.write(options.json === true ? formatJsonLines(result) : options.csv === true ? formatCsv(result) : formatTable(result))
+          process.stdout.write(
+            options.json === true
+              ? formatJsonLines(result)
+              : options.csv === true
+                ? formatCsv(result)
+                : formatTable(result),
+          )
         } finally {
           await session.close()
         }

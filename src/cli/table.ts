@@ -2,12 +2,10 @@
 import type { Command } from 'commander'
 import { openReader, type Reader } from '../app/reader.ts'
 import { openSql } from '../app/sql.ts'
+import { describeTable, listTables, quotedName } from '../app/tables.ts'
 import { Fault } from '../base/fault.ts'
-import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
-import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
-import { formatType } from '../iceberg/spec/type.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
-import { homeOption, type HomeOptions, settingOf } from './common.ts'
+import { type HomeOptions, homeOption, settingOf } from './common.ts'
 import { type OutputOptions, printItems, printPairs } from './output.ts'
 
 type TableOptions = HomeOptions & OutputOptions & { limit?: string }
@@ -20,19 +18,33 @@ export function addTable(program: Command): void {
       .option('--json', 'print JSON, one document per line')
       .addHelpText('after', `\nExample:\n  tidewater table ${example}`)
 
-  sub('list', 'all tables', 'list').action((options: TableOptions) => withReader(options, (reader) => list(reader, options)))
-  sub('describe <name>', 'columns, partitioning, properties, current snapshot', 'describe default.s3_content_metadata').action(
-    (name: string, options: TableOptions) => withReader(options, (reader) => describe(reader, name, options)),
+  sub('list', 'all tables', 'list').action((options: TableOptions) =>
+    withReader(options, (reader) => list(reader, options)),
   )
-  sub('history <name>', 'snapshots, newest first', 'history default.s3_content_metadata').action((name: string, options: TableOptions) =>
-    show(options, `SELECT committed_at, snapshot_id, parent_id, operation, summary FROM ${quoted(name)}.snapshots ORDER BY committed_at DESC`),
+  sub(
+    'describe <name>',
+    'columns, partitioning, properties, current snapshot',
+    'describe default.s3_content_metadata',
+  ).action((name: string, options: TableOptions) => withReader(options, (reader) => describe(reader, name, options)))
+  sub('history <name>', 'snapshots, newest first', 'history default.s3_content_metadata').action(
+    (name: string, options: TableOptions) =>
+      show(
+        options,
+        `SELECT committed_at, snapshot_id, parent_id, operation, summary FROM ${quotedName(name)}.snapshots ORDER BY committed_at DESC`,
+      ),
   )
-  sub('files <name>', 'data and delete files of the current snapshot', 'files default.s3_content_metadata').action((name: string, options: TableOptions) =>
-    show(options, `SELECT content, file_path, record_count, file_size_in_bytes FROM ${quoted(name)}.files ORDER BY content, file_path`),
+  sub('files <name>', 'data and delete files of the current snapshot', 'files default.s3_content_metadata').action(
+    (name: string, options: TableOptions) =>
+      show(
+        options,
+        `SELECT content, file_path, record_count, file_size_in_bytes FROM ${quotedName(name)}.files ORDER BY content, file_path`,
+      ),
   )
   sub('rows <name>', 'rows of the current snapshot', 'rows default.s3_content_metadata --limit 5')
     .option('--limit <n>', 'at most so many rows', '100')
-    .action((name: string, options: TableOptions) => show(options, `SELECT * FROM ${quoted(name)} LIMIT ${wholeNumber(options.limit ?? '100')}`))
+    .action((name: string, options: TableOptions) =>
+      show(options, `SELECT * FROM ${quotedName(name)} LIMIT ${wholeNumber(options.limit ?? '100')}`),
+    )
 }
 
 async function withReader(options: HomeOptions, work: (reader: Reader) => Promise<void>): Promise<void> {
@@ -58,48 +70,27 @@ async function show(options: TableOptions, sql: string): Promise<void> {
 }
 
 async function list(reader: Reader, options: OutputOptions): Promise<void> {
-  const names: { table: string; rows: string | null; snapshots: number }[] = []
-  for (const namespace of await reader.catalog.listNamespaces()) {
-    for (const ident of await reader.catalog.listTables(namespace)) {
-      const { metadata } = await reader.catalog.load(ident)
-      const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
-      const summary: Record<string, string> = current?.summary ?? {}
-      const { 'total-records': records, 'total-position-deletes': deletes } = summary
-      const rows = records === undefined ? null : String(BigInt(records) - BigInt(deletes ?? '0'))
-      names.push({ table: formatIdent(ident), rows: current === undefined ? '0' : rows, snapshots: metadata.snapshots.length })
-    }
-  }
-  const width = Math.max(0, ...names.map(({ table }) => table.length))
-  printItems(names, options, ({ table, rows, snapshots }) => `${table.padEnd(width)}  ${rows ?? '?'} rows, ${snapshots} snapshots`)
+  const tables = await listTables(reader)
+  const width = Math.max(0, ...tables.map(({ table }) => table.length))
+  printItems(
+    tables,
+    options,
+    ({ table, rows, snapshots }) => `${table.padEnd(width)}  ${rows ?? '?'} rows, ${snapshots} snapshots`,
+  )
 }
 
 async function describe(reader: Reader, name: string, options: OutputOptions): Promise<void> {
-  const { metadata, metadataLocation } = await reader.catalog.load(parseIdent(name))
-  const schema = currentSchema(metadata)
-  const key = new Set(schema['identifier-field-ids'] ?? [])
-  const columns = schema.fields.map((field) => ({ id: field.id, name: field.name, type: formatType(field.type), required: field.required, key: key.has(field.id) }))
-  const source = (id: number) => schema.fields.find((field) => field.id === id)?.name ?? `field ${id}`
-  const about = {
-    table: name,
-    location: metadata.location,
-    metadata: metadataLocation,
-    'format-version': metadata['format-version'],
-    uuid: metadata['table-uuid'],
-    'current-snapshot-id': metadata['current-snapshot-id'] === undefined ? null : String(metadata['current-snapshot-id']),
-    partitioning: currentSpec(metadata).fields.map((field) => `${field.transform}(${source(field['source-id'])})`),
-    properties: metadata.properties,
-  }
+  const { about, columns } = await describeTable(reader, name)
   if (options.json === true) return printPairs({ ...about, columns }, options)
   printPairs(about, options)
   process.stdout.write('\n')
   const width = Math.max(...columns.map((column) => column.name.length))
-  printItems(columns, options, (column) => `${String(column.id).padStart(4)}  ${column.name.padEnd(width)}  ${column.type}${column.required ? ' required' : ''}${column.key ? ' key' : ''}`)
-}
-
-/** A table name with each part quoted. @throws Fault `invalid` */
-function quoted(name: string): string {
-  const { namespace, name: table } = parseIdent(name)
-  return [...namespace, table].map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+  printItems(
+    columns,
+    options,
+    (column) =>
+      `${String(column.id).padStart(4)}  ${column.name.padEnd(width)}  ${column.type}${column.required ? ' required' : ''}${column.key ? ' key' : ''}`,
+  )
 }
 
 function wholeNumber(text: string): number {

@@ -9,7 +9,11 @@ const bounds = { filesPerStep: 4, targetBytes: 1e8, turnBytesMax: 1e9, deadShare
 function file(filePath: string, fileSizeBytes: number, recordCount = 100, partition: Value[] = []): DataFile {
   return { content: 'data', filePath, fileFormat: 'parquet', specId: 0, partition, recordCount, fileSizeBytes }
 }
-const task = (name: string, bytes: number, rows?: number, partition?: Value[]): ScanTask => ({ file: file(name, bytes, rows, partition), sequenceNumber: 1, deletes: [] })
+const task = (name: string, bytes: number, rows?: number, partition?: Value[]): ScanTask => ({
+  file: file(name, bytes, rows, partition),
+  sequenceNumber: 1,
+  deletes: [],
+})
 const names = (tasks: readonly ScanTask[] | undefined) => tasks?.map((one) => one.file.filePath)
 
 describe('choosing data files to compact', () => {
@@ -33,7 +37,14 @@ describe('choosing data files to compact', () => {
   })
 
   test('full files are left alone however many there are', () => {
-    assert.equal(chooseData(Array.from({ length: 10 }, (_, at) => task(`f${at}`, 2e8)), null, bounds), null)
+    assert.equal(
+      chooseData(
+        Array.from({ length: 10 }, (_, at) => task(`f${at}`, 2e8)),
+        null,
+        bounds,
+      ),
+      null,
+    )
   })
 
   test('a file without a live row is taken out before anything else', () => {
@@ -42,8 +53,14 @@ describe('choosing data files to compact', () => {
   })
 
   test('the file with the largest share of dead rows is rewritten when it passes the bound', () => {
-    const live = new Map([['a', 69], ['b', 50], ['c', 71]])
-    assert.deepEqual(names(chooseData([task('a', 1000), task('b', 1000), task('c', 1000)], live, bounds)?.rewrite), ['b'])
+    const live = new Map([
+      ['a', 69],
+      ['b', 50],
+      ['c', 71],
+    ])
+    assert.deepEqual(names(chooseData([task('a', 1000), task('b', 1000), task('c', 1000)], live, bounds)?.rewrite), [
+      'b',
+    ])
     assert.equal(chooseData([task('c', 1000)], live, bounds), null)
   })
 

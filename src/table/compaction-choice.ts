@@ -5,8 +5,9 @@
  * rewritten about once per step and the number of files stays near eight per step, however many commits made them. A file
  * most of whose rows are dead is rewritten by itself, one with no live row is just taken out.
  */
-import type { DataFile } from '../iceberg/spec/manifest.ts'
+
 import type { ScanTask } from '../iceberg/scan/scan.ts'
+import type { DataFile } from '../iceberg/spec/manifest.ts'
 
 export interface CompactionBounds {
   /** Files of a step before they are merged. */
@@ -30,7 +31,11 @@ const STEP = 8
 const SMALLEST_BYTES = 64 * 1024
 
 /** @param liveRows rows not deleted, per data file; absent: nothing is known to be dead */
-export function chooseData(tasks: readonly ScanTask[], liveRows: ReadonlyMap<string, number> | null, bounds: CompactionBounds): CompactionChoice | null {
+export function chooseData(
+  tasks: readonly ScanTask[],
+  liveRows: ReadonlyMap<string, number> | null,
+  bounds: CompactionBounds,
+): CompactionChoice | null {
   const live = (task: ScanTask) => liveRows?.get(task.file.filePath) ?? (liveRows === null ? task.file.recordCount : 0)
   const drop = tasks.filter((task) => live(task) === 0)
   if (drop.length > 0) return { rewrite: [], drop, why: `${drop.length} files without a live row` }
@@ -40,7 +45,10 @@ export function chooseData(tasks: readonly ScanTask[], liveRows: ReadonlyMap<str
     const rewrite = upTo(group, bounds.turnBytesMax)
     if (rewrite.length > 1) return { rewrite, drop: [], why: `${rewrite.length} small files` }
   }
-  const worn = tasks.filter((task) => 1 - live(task) / task.file.recordCount >= bounds.deadShare && task.file.fileSizeBytes <= bounds.turnBytesMax)
+  const worn = tasks.filter(
+    (task) =>
+      1 - live(task) / task.file.recordCount >= bounds.deadShare && task.file.fileSizeBytes <= bounds.turnBytesMax,
+  )
   const [worst] = worn.toSorted((a, b) => live(a) / a.file.recordCount - live(b) / b.file.recordCount)
   return worst === undefined ? null : { rewrite: [worst], drop: [], why: 'a file with many dead rows' }
 }
@@ -52,14 +60,19 @@ export function chooseDeletes(deletes: readonly DataFile[], bounds: CompactionBo
 }
 
 function groups(tasks: readonly ScanTask[], bounds: CompactionBounds): ScanTask[][] {
-  return bySizeAndPlace(tasks.filter((task) => task.file.fileSizeBytes < bounds.targetBytes), (task) => task.file)
+  return bySizeAndPlace(
+    tasks.filter((task) => task.file.fileSizeBytes < bounds.targetBytes),
+    (task) => task.file,
+  )
 }
 
 /** Groups of one partition spec, partition and size step, the largest group first. */
 function bySizeAndPlace<T>(items: readonly T[], fileOf: (item: T) => DataFile): T[][] {
   const byPlace = Map.groupBy(items, (item) => {
     const { specId, partition, fileSizeBytes } = fileOf(item)
-    const values = partition.map((value) => (value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${value}`))
+    const values = partition.map((value) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${value}`,
+    )
     return JSON.stringify([specId, values, stepOf(fileSizeBytes)])
   })
   return [...byPlace.values()].toSorted((a, b) => b.length - a.length)
@@ -71,5 +84,8 @@ function stepOf(bytes: number): number {
 
 function upTo(tasks: readonly ScanTask[], bytesMax: number): ScanTask[] {
   let bytes = 0
-  return tasks.filter((task) => (bytes += task.file.fileSizeBytes) <= bytesMax)
+  return tasks.filter((task) => {
+    bytes += task.file.fileSizeBytes
+    return bytes <= bytesMax
+  })
 }

@@ -6,8 +6,8 @@
  * stay (a rollback), rows may have come back: then the index is built anew from the key columns.
  */
 import { type DuckSession, ident, listLiteral } from '../duck/duck.ts'
-import type { FileIO } from '../iceberg/file/file.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
+import type { FileIO } from '../iceberg/file/file.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
@@ -50,7 +50,9 @@ export async function catchUp(context: IndexContext, table: LoadedTable): Promis
     await index.removeFiles(removed.map((file) => file.id))
     if (addedDeletes.length > 0) await markDeleted(context, addedDeletes)
     await index.addDeleteFiles(addedDeletes)
-    await context.session.run(`DELETE FROM ${index.name('delete_files')} WHERE list_contains(${listLiteral(lostDeletes)}, path)`)
+    await context.session.run(
+      `DELETE FROM ${index.name('delete_files')} WHERE list_contains(${listLiteral(lostDeletes)}, path)`,
+    )
     await addRows(context, plan, added)
   })
   return 'caught-up'
@@ -87,7 +89,10 @@ async function markDeleted(context: IndexContext, deletePaths: readonly string[]
 }
 
 /** For diagnosis: how the index and the table's own rows differ; both 0 when they agree. */
-export async function compareIndex(context: IndexContext, table: LoadedTable): Promise<{ missing: number; extra: number }> {
+export async function compareIndex(
+  context: IndexContext,
+  table: LoadedTable,
+): Promise<{ missing: number; extra: number }> {
   const plan = await planScan(context.io, table.metadata)
   const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
   const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos FROM (${scan.sql})`

@@ -5,7 +5,11 @@ import { readManifestList } from '../iceberg/file/manifest-list.ts'
 import type { Snapshot, TableMetadata } from '../iceberg/spec/table-metadata.ts'
 
 /** @throws Fault `not-found`, `corrupt` when a file cannot be read: then nothing is known, and nothing may be removed */
-export async function reachableFiles(io: FileIO, metadata: TableMetadata, snapshots: readonly Snapshot[]): Promise<Set<string>> {
+export async function reachableFiles(
+  io: FileIO,
+  metadata: TableMetadata,
+  snapshots: readonly Snapshot[],
+): Promise<Set<string>> {
   const files = new Set<string>()
   const manifests = new Set<string>()
   for (const snapshot of snapshots) {

@@ -105,7 +105,9 @@ export class RowIndex {
 
   /** All files, or those that `where` (a condition on id and path) selects. */
   async files(where = 'true'): Promise<IndexedFile[]> {
-    const rows = await this.#session.rows(`SELECT id, path, spec_id, partition FROM ${this.name('files')} WHERE ${where}`)
+    const rows = await this.#session.rows(
+      `SELECT id, path, spec_id, partition FROM ${this.name('files')} WHERE ${where}`,
+    )
     return rows.map((row) => ({
       id: Number(row['id']),
       path: String(row['path']),
@@ -162,7 +164,9 @@ export class RowIndex {
     if (this.#deltaRows === 0 || (!force && this.#deltaRows <= DELTA_ROWS_MAX)) return
     await this.#session.transaction(async () => {
       await this.#session.run(`DELETE FROM ${this.name('base')} WHERE h IN (SELECT h FROM ${this.name('delta')})`)
-      await this.#session.run(`INSERT INTO ${this.name('base')} SELECT h, file, pos FROM ${this.name('delta')} WHERE file IS NOT NULL`)
+      await this.#session.run(
+        `INSERT INTO ${this.name('base')} SELECT h, file, pos FROM ${this.name('delta')} WHERE file IS NOT NULL`,
+      )
       await this.#session.run(`DELETE FROM ${this.name('delta')}`)
     })
     this.#deltaRows = 0
@@ -170,7 +174,8 @@ export class RowIndex {
 
   /** Empties the index, inside the caller's transaction. */
   async clear(): Promise<void> {
-    for (const table of ['base', 'delta', 'files', 'delete_files'] as const) await this.#session.run(`DELETE FROM ${this.name(table)}`)
+    for (const table of ['base', 'delta', 'files', 'delete_files'] as const)
+      await this.#session.run(`DELETE FROM ${this.name(table)}`)
   }
 
   async close(): Promise<void> {
@@ -188,10 +193,15 @@ export class RowIndex {
   async #create(identity: string): Promise<void> {
     const alias = ident(this.#alias)
     await this.#session.transaction(async () => {
-      await this.#session.run(`CREATE TABLE ${alias}.meta (layout INTEGER, identity VARCHAR, snapshot_id BIGINT, next_file_id BIGINT)`)
-      await this.#session.run(`CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR)`)
+      await this.#session.run(
+        `CREATE TABLE ${alias}.meta (layout INTEGER, identity VARCHAR, snapshot_id BIGINT, next_file_id BIGINT)`,
+      )
+      await this.#session.run(
+        `CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR)`,
+      )
       await this.#session.run(`CREATE TABLE ${alias}.delete_files (path VARCHAR)`)
-      for (const name of ['base', 'delta']) await this.#session.run(`CREATE TABLE ${alias}.${name} (h UHUGEINT, file INTEGER, pos BIGINT)`)
+      for (const name of ['base', 'delta'])
+        await this.#session.run(`CREATE TABLE ${alias}.${name} (h UHUGEINT, file INTEGER, pos BIGINT)`)
       await this.#session.run(`INSERT INTO ${alias}.meta VALUES (${LAYOUT}, ${literal(identity)}, NULL, 0)`)
     })
     this.#snapshotId = null

@@ -1,11 +1,10 @@
 /** From new and removed files to the change that makes a snapshot of them: manifests are written here, the rest is pure. */
 import { snapshotId as newSnapshotId } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import { snapshotChange } from '../iceberg/action/snapshot.ts'
 import { operationOf } from '../iceberg/action/row-delta.ts'
+import { nextSequenceNumber, snapshotChange } from '../iceberg/action/snapshot.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import { writeSnapshotFiles } from '../iceberg/file/snapshot-files.ts'
-import { nextSequenceNumber } from '../iceberg/action/snapshot.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import type { TableChange, TableMetadata } from '../iceberg/spec/table-metadata.ts'
 
@@ -36,5 +35,11 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
     nowMs: plan.nowMs,
   })
   const operation = plan.sameRows ? 'replace' : operationOf(counts)
-  return snapshotChange(metadata, operation, { snapshotId, manifestList, counts, timestampMs: plan.nowMs, summary: plan.summary })
+  return snapshotChange(metadata, operation, {
+    snapshotId,
+    manifestList,
+    counts,
+    timestampMs: plan.nowMs,
+    summary: plan.summary,
+  })
 }

@@ -48,7 +48,10 @@ export function transportType(type: Type): string {
       return 'VARCHAR'
     default:
       if (type.startsWith('decimal(')) return type.toUpperCase()
-      throw new Fault('unsupported', `a column of type ${type} cannot be written from a log; see docs/tables.md for the types`)
+      throw new Fault(
+        'unsupported',
+        `a column of type ${type} cannot be written from a log; see docs/tables.md for the types`,
+      )
   }
 }
 

@@ -11,12 +11,12 @@ import { assert, must } from '../base/assert.ts'
 import { isFault } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import { listLiteral } from '../duck/duck.ts'
 import { expireSnapshots } from '../iceberg/action/expire.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { commitChange } from '../iceberg/catalog/commit.ts'
 import { writeDataFiles } from '../iceberg/file/data-writer.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
-import { listLiteral } from '../duck/duck.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan } from '../iceberg/scan/scan.ts'
@@ -27,8 +27,8 @@ import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { reachableFiles } from './reachable.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { SUMMARY } from './table.ts'
-import { committedOffset, type TableWriter } from './writer.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
+import { committedOffset, type TableWriter } from './writer.ts'
 
 const BOUNDS: CompactionBounds = {
   filesPerStep: limits.compactFilesPerStep,
@@ -76,11 +76,18 @@ async function compact(writer: TableWriter, table: LoadedTable): Promise<string[
 }
 
 async function liveRows({ session, index }: IndexContext): Promise<Map<string, number>> {
-  const rows = await session.rows(`SELECT f.path, count(l.pos) AS live FROM ${index.name('files')} f LEFT JOIN (${index.live}) l ON l.file = f.id GROUP BY f.path`)
+  const rows = await session.rows(
+    `SELECT f.path, count(l.pos) AS live FROM ${index.name('files')} f LEFT JOIN (${index.live}) l ON l.file = f.id GROUP BY f.path`,
+  )
   return new Map(rows.map((row) => [String(row['path']), Number(row['live'])]))
 }
 
-async function rewriteData(writer: TableWriter, table: LoadedTable, plan: ScanPlan, choice: CompactionChoice): Promise<void> {
+async function rewriteData(
+  writer: TableWriter,
+  table: LoadedTable,
+  plan: ScanPlan,
+  choice: CompactionChoice,
+): Promise<void> {
   const { session, io, clock } = writer.parts
   const { metadata } = table
   const schema = currentSchema(metadata)
@@ -88,7 +95,15 @@ async function rewriteData(writer: TableWriter, table: LoadedTable, plan: ScanPl
   let dataFiles: DataFile[] = []
   if (choice.rewrite.length > 0) {
     const { sql } = await scanRelation(session, io, { ...plan, schema, tasks: choice.rewrite })
-    dataFiles = await writeDataFiles(session, io, { relationSql: sql, schema, spec: currentSpec(metadata), location: metadata.location, nowMs, ...sortTerms(metadata), ...writeSettings(metadata.properties) })
+    dataFiles = await writeDataFiles(session, io, {
+      relationSql: sql,
+      schema,
+      spec: currentSpec(metadata),
+      location: metadata.location,
+      nowMs,
+      ...sortTerms(metadata),
+      ...writeSettings(metadata.properties),
+    })
   }
   const removed = new Set([...choice.rewrite, ...choice.drop].map((task) => task.file.filePath))
   const committed = await replace(writer, table, { dataFiles, deleteFiles: [], removedPaths: removed })
@@ -101,14 +116,23 @@ async function rewriteData(writer: TableWriter, table: LoadedTable, plan: ScanPl
     await index.removeFiles(gone.map((file) => file.id))
     await index.addFiles(dataFiles)
     if (dataFiles.length > 0) {
-      const tasks = dataFiles.map((file) => ({ file, sequenceNumber: committed.metadata['last-sequence-number'], deletes: [] }))
+      const tasks = dataFiles.map((file) => ({
+        file,
+        sequenceNumber: committed.metadata['last-sequence-number'],
+        deletes: [],
+      }))
       await session.run(`INSERT INTO ${index.name('base')} ${await positions(context, { ...plan, schema, tasks })}`)
     }
     await setDeleteFiles(context, committed)
   })
 }
 
-async function mergeDeletes(writer: TableWriter, table: LoadedTable, plan: ScanPlan, merge: readonly DataFile[]): Promise<void> {
+async function mergeDeletes(
+  writer: TableWriter,
+  table: LoadedTable,
+  plan: ScanPlan,
+  merge: readonly DataFile[],
+): Promise<void> {
   const { session, io, clock } = writer.parts
   const { metadata } = table
   const local = await Promise.all(merge.map((file) => io.localFile(file.filePath)))
@@ -124,10 +148,16 @@ async function mergeDeletes(writer: TableWriter, table: LoadedTable, plan: ScanP
     location: metadata.location,
     nowMs: clock.nowMs(),
   })
-  const committed = await replace(writer, table, { dataFiles: [], deleteFiles, removedPaths: new Set(merge.map((file) => file.filePath)) })
+  const committed = await replace(writer, table, {
+    dataFiles: [],
+    deleteFiles,
+    removedPaths: new Set(merge.map((file) => file.filePath)),
+  })
   const context = writer.indexContext
   assert(context !== null, 'only keyed tables have delete files of ours')
-  await context.index.change(must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'), () => setDeleteFiles(context, committed))
+  await context.index.change(must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'), () =>
+    setDeleteFiles(context, committed),
+  )
 }
 
 async function setDeleteFiles({ session, io, index }: IndexContext, table: LoadedTable): Promise<void> {
@@ -150,7 +180,12 @@ async function replace(writer: TableWriter, base: LoadedTable, files: Replacemen
     clock,
     plan: async ({ metadata }) => {
       writer.assertStill(base, metadata)
-      return planSnapshot(io, metadata, { ...files, sameRows: true, nowMs: clock.nowMs(), summary: { [SUMMARY.commitId]: commitId, [SUMMARY.offset]: String(committedOffset(metadata)) } })
+      return planSnapshot(io, metadata, {
+        ...files,
+        sameRows: true,
+        nowMs: clock.nowMs(),
+        summary: { [SUMMARY.commitId]: commitId, [SUMMARY.offset]: String(committedOffset(metadata)) },
+      })
     },
   })
   return table
@@ -165,7 +200,10 @@ async function expire(writer: TableWriter): Promise<string[]> {
     commitId: uuidv7(clock.nowMs()),
     clock,
     plan: async ({ metadata }) => {
-      const { change, snapshotIds } = expireSnapshots(metadata, { nowMs: clock.nowMs(), keepMax: limits.snapshotsKeptMax })
+      const { change, snapshotIds } = expireSnapshots(metadata, {
+        nowMs: clock.nowMs(),
+        keepMax: limits.snapshotsKeptMax,
+      })
       return snapshotIds.length === 0 ? null : change
     },
   })

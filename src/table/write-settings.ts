@@ -7,14 +7,23 @@ import { ident } from '../duck/duck.ts'
 import type { ParquetCodec } from '../iceberg/file/data-writer.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 
-const CODECS: Record<string, ParquetCodec> = { zstd: 'zstd', snappy: 'snappy', gzip: 'gzip', uncompressed: 'uncompressed', none: 'uncompressed' }
+const CODECS: Record<string, ParquetCodec> = {
+  zstd: 'zstd',
+  snappy: 'snappy',
+  gzip: 'gzip',
+  uncompressed: 'uncompressed',
+  none: 'uncompressed',
+}
 
 /** @throws Fault `invalid` for a codec that is not offered */
 export function writeSettings(properties: Readonly<Record<string, string>>): { codec: ParquetCodec } {
   const name = properties['write.parquet.compression-codec'] ?? 'zstd'
   const codec = CODECS[name.toLowerCase()]
   if (codec === undefined) {
-    throw new Fault('invalid', `write.parquet.compression-codec: expected one of ${Object.keys(CODECS).join(', ')}, got "${name}"`)
+    throw new Fault(
+      'invalid',
+      `write.parquet.compression-codec: expected one of ${Object.keys(CODECS).join(', ')}, got "${name}"`,
+    )
   }
   return { codec }
 }
@@ -31,8 +40,13 @@ export function sortTerms(metadata: TableMetadata): { orderBySql?: string; sortO
   for (const field of order.fields) {
     const column = schema?.fields.find((candidate) => candidate.id === field['source-id'])
     if (field.transform !== 'identity' || column === undefined) break
-    terms.push(`${ident(column.name)} ${field.direction.toUpperCase()} ${field['null-order'] === 'nulls-first' ? 'NULLS FIRST' : 'NULLS LAST'}`)
+    terms.push(
+      `${ident(column.name)} ${field.direction.toUpperCase()} ${field['null-order'] === 'nulls-first' ? 'NULLS FIRST' : 'NULLS LAST'}`,
+    )
   }
   if (terms.length === 0) return {}
-  return { orderBySql: terms.join(', '), ...(terms.length === order.fields.length ? { sortOrderId: order['order-id'] } : {}) }
+  return {
+    orderBySql: terms.join(', '),
+    ...(terms.length === order.fields.length ? { sortOrderId: order['order-id'] } : {}),
+  }
 }

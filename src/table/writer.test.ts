@@ -4,8 +4,8 @@ import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { type Change, openTableBench, type TableBench } from '../../test/support/table-bench.ts'
 import { must } from '../base/assert.ts'
-import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import type { Schema } from '../iceberg/spec/table-metadata.ts'
+import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { compareIndex } from './index-upkeep.ts'
 import type { TableDefinition, WriteMode } from './table.ts'
 import { upkeep } from './upkeep.ts'
@@ -18,7 +18,12 @@ const schema: Schema = {
     { id: 1, name: 'k', required: true, type: 'string' },
     { id: 2, name: 'n', required: false, type: 'long' },
     { id: 3, name: 'part', required: false, type: 'string' },
-    { id: 4, name: 'tags', required: false, type: { type: 'map', 'key-id': 5, key: 'string', 'value-id': 6, 'value-required': false, value: 'string' } },
+    {
+      id: 4,
+      name: 'tags',
+      required: false,
+      type: { type: 'map', 'key-id': 5, key: 'string', 'value-id': 6, 'value-required': false, value: 'string' },
+    },
   ],
 }
 
@@ -28,7 +33,9 @@ function definition(name: string, mode: WriteMode, partitioned = false): TableDe
     schema,
     key: mode === 'append' ? [] : ['k'],
     mode,
-    ...(partitioned ? { spec: parseSpecText('part, bucket(3, k)', schema), sortOrder: parseOrderText('k', schema) } : {}),
+    ...(partitioned
+      ? { spec: parseSpecText('part, bucket(3, k)', schema), sortOrder: parseOrderText('k', schema) }
+      : {}),
   }
 }
 
@@ -42,7 +49,10 @@ async function contents(bench: TableBench, writer: TableWriter): Promise<Record<
 }
 
 async function assertIndexAgrees(writer: TableWriter): Promise<void> {
-  assert.deepEqual(await compareIndex(must(writer.indexContext, 'index'), await writer.load()), { missing: 0, extra: 0 })
+  assert.deepEqual(await compareIndex(must(writer.indexContext, 'index'), await writer.load()), {
+    missing: 0,
+    extra: 0,
+  })
 }
 
 describe('the table writer', () => {
@@ -87,7 +97,10 @@ describe('the table writer', () => {
     await bench2.commitAll(writer)
     assert.deepEqual(await contents(bench2, writer), { a: '1/p', b: '1/p' })
     const { metadata } = await writer.load()
-    assert.deepEqual(metadata.snapshots.map((snapshot) => snapshot.summary.operation), ['append', 'append'])
+    assert.deepEqual(
+      metadata.snapshots.map((snapshot) => snapshot.summary.operation),
+      ['append', 'append'],
+    )
     await writer.close()
     await bench2.close()
   })
@@ -114,12 +127,27 @@ describe('the table writer', () => {
   })
 })
 
-type Step = { kind: 'commit' } | { kind: 'reopen' } | { kind: 'lose-index' } | { kind: 'upkeep' } | { kind: 'change'; change: Change }
+type Step =
+  | { kind: 'commit' }
+  | { kind: 'reopen' }
+  | { kind: 'lose-index' }
+  | { kind: 'upkeep' }
+  | { kind: 'change'; change: Change }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ k: fc.integer({ min: 0, max: 12 }), n: fc.integer({ min: 0, max: 99 }), part: fc.constantFrom('p', 'q'), gone: fc.boolean() }).map(
-    ({ k, n, part, gone }): Step => ({ kind: 'change', change: gone ? remove(`k${k}`) : upsert(`k${k}`, n, part) }),
-  ) },
+  {
+    weight: 12,
+    arbitrary: fc
+      .record({
+        k: fc.integer({ min: 0, max: 12 }),
+        n: fc.integer({ min: 0, max: 99 }),
+        part: fc.constantFrom('p', 'q'),
+        gone: fc.boolean(),
+      })
+      .map(
+        ({ k, n, part, gone }): Step => ({ kind: 'change', change: gone ? remove(`k${k}`) : upsert(`k${k}`, n, part) }),
+      ),
+  },
   { weight: 5, arbitrary: fc.constant<Step>({ kind: 'commit' }) },
   { weight: 1, arbitrary: fc.constant<Step>({ kind: 'reopen' }) },
   { weight: 1, arbitrary: fc.constant<Step>({ kind: 'lose-index' }) },

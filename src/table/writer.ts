@@ -118,7 +118,12 @@ export class TableWriter {
     await this.#index?.index.close()
   }
 
-  async #attempt(table: LoadedTable, segments: readonly Segment[], from: number, end: number): Promise<Omit<CommitReport, 'elapsedMs'> | null> {
+  async #attempt(
+    table: LoadedTable,
+    segments: readonly Segment[],
+    from: number,
+    end: number,
+  ): Promise<Omit<CommitReport, 'elapsedMs'> | null> {
     const { session, io, clock } = this.#parts
     const { mode } = this.#definition
     const { metadata } = table
@@ -156,11 +161,18 @@ export class TableWriter {
     assert(paths.length > 0, 'a commit has entries')
     const fields = currentSchema(metadata).fields
     const source = segmentRelation(paths, fields, { from, end }, limits.logEntryBytesMax + 1024)
-    const hash = this.#definition.mode === 'append' ? 'NULL' : keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
-    await this.#parts.session.run(`CREATE OR REPLACE TEMP TABLE batch AS SELECT "offset", op, ${hash} AS h, row FROM (${source})`)
+    const hash =
+      this.#definition.mode === 'append' ? 'NULL' : keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
+    await this.#parts.session.run(
+      `CREATE OR REPLACE TEMP TABLE batch AS SELECT "offset", op, ${hash} AS h, row FROM (${source})`,
+    )
     const count = Number(await this.#parts.session.value('SELECT count(*) FROM batch'))
     if (count !== end - from) {
-      throw new Fault('corrupt', `the log of ${this.name} should hold ${end - from} entries from offset ${from} to ${end}, but ${count} were read; run tidewater doctor`, { from, end, count })
+      throw new Fault(
+        'corrupt',
+        `the log of ${this.name} should hold ${end - from} entries from offset ${from} to ${end}, but ${count} were read; run tidewater doctor`,
+        { from, end, count },
+      )
     }
   }
 
@@ -169,13 +181,17 @@ export class TableWriter {
     const { session } = this.#parts
     const { index } = must(this.#index, 'the index of a keyed table')
     const newest = this.#definition.mode === 'upsert'
-    await session.run(`CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}("offset") AS "offset" FROM batch GROUP BY h`)
+    await session.run(
+      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}("offset") AS "offset" FROM batch GROUP BY h`,
+    )
     await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
     if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
   }
 
   #winnersSql(metadata: TableMetadata): string {
-    const columns = currentSchema(metadata).fields.map((field) => `${valueExpression(field, 'b.row')} AS ${ident(field.name)}`)
+    const columns = currentSchema(metadata).fields.map(
+      (field) => `${valueExpression(field, 'b.row')} AS ${ident(field.name)}`,
+    )
     const from = this.#definition.mode === 'append' ? 'batch b' : 'batch b JOIN winners w ON b."offset" = w."offset"'
     return `SELECT ${columns.join(', ')} FROM ${from} WHERE b.op = 'upsert' ORDER BY b."offset"`
   }
@@ -205,7 +221,12 @@ export class TableWriter {
     }
   }
 
-  async #commitSnapshot(base: LoadedTable, dataFiles: DataFile[], deleteFiles: DataFile[], end: number): Promise<LoadedTable> {
+  async #commitSnapshot(
+    base: LoadedTable,
+    dataFiles: DataFile[],
+    deleteFiles: DataFile[],
+    end: number,
+  ): Promise<LoadedTable> {
     const { catalog, io, clock } = this.#parts
     const commitId = uuidv7(clock.nowMs())
     const { table } = await commitChange(catalog, this.#definition.ident, {
@@ -214,22 +235,47 @@ export class TableWriter {
       plan: async ({ metadata }) => {
         this.assertStill(base, metadata)
         const summary = { [SUMMARY.offset]: String(end), [SUMMARY.commitId]: commitId, [SUMMARY.log]: this.#logName }
-        return planSnapshot(io, metadata, { dataFiles, deleteFiles, removedPaths: new Set(), sameRows: false, nowMs: clock.nowMs(), summary })
+        return planSnapshot(io, metadata, {
+          dataFiles,
+          deleteFiles,
+          removedPaths: new Set(),
+          sameRows: false,
+          nowMs: clock.nowMs(),
+          summary,
+        })
       },
     })
     return table
   }
 
-  async #learn(context: IndexContext, table: LoadedTable, dataFiles: DataFile[], deleteFiles: DataFile[]): Promise<void> {
+  async #learn(
+    context: IndexContext,
+    table: LoadedTable,
+    dataFiles: DataFile[],
+    deleteFiles: DataFile[],
+  ): Promise<void> {
     const { index, session } = context
     const current = must(table.metadata['current-snapshot-id'], 'the snapshot just committed')
     await index.change(current, async () => {
       await index.addFiles(dataFiles)
       await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
-      await session.run("CREATE OR REPLACE TEMP TABLE learnt AS SELECT w.h, NULL::INTEGER AS file, NULL::BIGINT AS pos FROM winners w JOIN batch b USING (\"offset\") WHERE b.op = 'delete'")
+      await session.run(
+        'CREATE OR REPLACE TEMP TABLE learnt AS SELECT w.h, NULL::INTEGER AS file, NULL::BIGINT AS pos FROM winners w JOIN batch b USING ("offset") WHERE b.op = \'delete\'',
+      )
       if (dataFiles.length > 0) {
-        const tasks = dataFiles.map((file) => ({ file, sequenceNumber: table.metadata['last-sequence-number'], deletes: [] }))
-        const written = await positions(context, { snapshot: null, schema: currentSchema(table.metadata), tasks, manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 })
+        const tasks = dataFiles.map((file) => ({
+          file,
+          sequenceNumber: table.metadata['last-sequence-number'],
+          deletes: [],
+        }))
+        const written = await positions(context, {
+          snapshot: null,
+          schema: currentSchema(table.metadata),
+          tasks,
+          manifestsRead: 0,
+          manifestsSkipped: 0,
+          filesSkipped: 0,
+        })
         await session.run(`INSERT INTO learnt ${written}`)
       }
       await index.put('SELECT h, file, pos FROM learnt')

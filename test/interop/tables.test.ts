@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
-import { parseOrderText, parseSpecText } from '../../src/iceberg/spec/term-text.ts'
 import type { NestedField, Schema } from '../../src/iceberg/spec/table-metadata.ts'
+import { parseOrderText, parseSpecText } from '../../src/iceberg/spec/term-text.ts'
 import { compareIndex } from '../../src/table/index-upkeep.ts'
 import type { TableDefinition } from '../../src/table/table.ts'
 import { upkeep } from '../../src/table/upkeep.ts'
@@ -21,8 +21,18 @@ const fields: NestedField[] = [
   { id: 3, name: 'part', required: false, type: 'string' },
   { id: 4, name: 'at', required: false, type: 'timestamp' },
   { id: 5, name: 'price', required: false, type: 'decimal(9, 2)' },
-  { id: 6, name: 'tags', required: false, type: { type: 'map', 'key-id': 7, key: 'string', 'value-id': 8, 'value-required': false, value: 'string' } },
-  { id: 9, name: 'labels', required: false, type: { type: 'list', 'element-id': 10, 'element-required': false, element: 'string' } },
+  {
+    id: 6,
+    name: 'tags',
+    required: false,
+    type: { type: 'map', 'key-id': 7, key: 'string', 'value-id': 8, 'value-required': false, value: 'string' },
+  },
+  {
+    id: 9,
+    name: 'labels',
+    required: false,
+    type: { type: 'list', 'element-id': 10, 'element-required': false, element: 'string' },
+  },
 ]
 const schema: Schema = { type: 'struct', 'schema-id': 0, fields, 'identifier-field-ids': [1] }
 
@@ -94,18 +104,40 @@ describe('tables that Tidewater writes, in other engines', () => {
       let writer = await bench.openWriter(definition(name, spec, order))
       const commit = async (changes: Change[]) => {
         await bench.append(changes)
-        await writer.commit(await bench.log.seal(logEnd, Number.MAX_SAFE_INTEGER), Math.max(await writer.committedOffset(), logEnd), bench.log.end)
+        await writer.commit(
+          await bench.log.seal(logEnd, Number.MAX_SAFE_INTEGER),
+          Math.max(await writer.committedOffset(), logEnd),
+          bench.log.end,
+        )
       }
       await commit(range(0, 500).map((id) => upsert(id, 0)))
-      for (const round of range(1, 12)) await commit([...range(0, 40).map((at) => upsert((round * 37 + at * 3) % 600, round)), ...range(0, 5).map((at) => remove((round * 11 + at) % 500))])
+      for (const round of range(1, 12))
+        await commit([
+          ...range(0, 40).map((at) => upsert((round * 37 + at * 3) % 600, round)),
+          ...range(0, 5).map((at) => remove((round * 11 + at) % 500)),
+        ])
       const before = await agreedRows(writer, table)
 
       while ((await upkeep(writer)).length > 0);
       assert.deepEqual(await agreedRows(writer, table), before, 'upkeep changes no row')
-      assert.deepEqual(await compareIndex(must(writer.indexContext, 'index'), await writer.load()), { missing: 0, extra: 0 })
+      assert.deepEqual(await compareIndex(must(writer.indexContext, 'index'), await writer.load()), {
+        missing: 0,
+        extra: 0,
+      })
 
       await writer.close()
-      const wider: Schema = { ...schema, fields: [...fields, { id: 11, name: 'added', required: false, type: { type: 'struct', fields: [{ id: 12, name: 'x', required: false, type: 'double' }] } }] }
+      const wider: Schema = {
+        ...schema,
+        fields: [
+          ...fields,
+          {
+            id: 11,
+            name: 'added',
+            required: false,
+            type: { type: 'struct', fields: [{ id: 12, name: 'x', required: false, type: 'double' }] },
+          },
+        ],
+      }
       writer = await bench.openWriter(definition(name, spec, order, wider))
       await commit([{ op: 'upsert', row: { ...upsert(1, 99).row, added: { x: 0.5 } } }])
       await agreedRows(writer, table)
@@ -115,7 +147,14 @@ describe('tables that Tidewater writes, in other engines', () => {
     })
 
     test(`${name}: Spark finds rows by filters on every column that prunes files`, async () => {
-      for (const filter of ["k = 'key 1'", 'n = 99', "part = 'eu'", 'part is null', "at >= timestamp'2024-05-01 00:00:00'", 'price < 10.00']) {
+      for (const filter of [
+        "k = 'key 1'",
+        'n = 99',
+        "part = 'eu'",
+        'part is null',
+        "at >= timestamp'2024-05-01 00:00:00'",
+        'price < 10.00',
+      ]) {
         const pruned = await spark.sql(`select count(*) c from ${table} where ${filter}`)
         const whole = await spark.sql(`select count_if(${filter}) c from ${table}`)
         assert.deepEqual(pruned.rows, whole.rows, filter)
@@ -123,7 +162,18 @@ describe('tables that Tidewater writes, in other engines', () => {
     })
 
     test(`${name}: after Spark updated, deleted, inserted, compacted and expired, our next commits are right`, async () => {
-      const wider: Schema = { ...schema, fields: [...fields, { id: 11, name: 'added', required: false, type: { type: 'struct', fields: [{ id: 12, name: 'x', required: false, type: 'double' }] } }] }
+      const wider: Schema = {
+        ...schema,
+        fields: [
+          ...fields,
+          {
+            id: 11,
+            name: 'added',
+            required: false,
+            type: { type: 'struct', fields: [{ id: 12, name: 'x', required: false, type: 'double' }] },
+          },
+        ],
+      }
       const writer = await bench.openWriter(definition(name, spec, order, wider))
       const commit = async (changes: Change[]) => {
         const from = bench.log.end
@@ -141,9 +191,18 @@ describe('tables that Tidewater writes, in other engines', () => {
       ]
       for (const [at, statement] of outside.entries()) {
         await spark.sql(statement)
-        await commit([upsert(20, 2000 + at), upsert(30 + at, 2000 + at), remove(50 + at), ...(at === 4 ? [{ op: 'delete' as const, row: { k: 'from spark' } }] : [])])
+        await commit([
+          upsert(20, 2000 + at),
+          upsert(30 + at, 2000 + at),
+          remove(50 + at),
+          ...(at === 4 ? [{ op: 'delete' as const, row: { k: 'from spark' } }] : []),
+        ])
         await agreedRows(writer, table)
-        assert.deepEqual(await compareIndex(must(writer.indexContext, 'index'), await writer.load()), { missing: 0, extra: 0 }, statement)
+        assert.deepEqual(
+          await compareIndex(must(writer.indexContext, 'index'), await writer.load()),
+          { missing: 0, extra: 0 },
+          statement,
+        )
       }
       const [twenty] = (await bench.rows(await writer.load(), 'k, n')).filter((row) => row['k'] === 'key 20')
       assert.equal(twenty?.['n'], 2006n)

@@ -4,8 +4,9 @@
  * They are a table like any other, `tidewater.dead_letters`, fed by a log: a letter is durable when `add` resolves.
  * A letter's id is a function of what it is about, so the same failure told again after a crash is the same row.
  */
-import { sha256Hex } from '../../base/hash.ts'
+
 import type { Clock } from '../../base/clock.ts'
+import { sha256Hex } from '../../base/hash.ts'
 import { limits } from '../../base/limits.ts'
 import { tableChangeText } from '../../change/table-change.ts'
 import type { Log } from '../../log/log.ts'
@@ -80,7 +81,14 @@ export class DeadLetters {
 
   /** Durable when it resolves. A payload beyond the bound is cut; its whole length is kept. */
   async add(letters: readonly DeadLetter[]): Promise<void> {
-    await this.#append(letters.map((letter) => ({ ...letter, id: letterId(letter), status: 'open', payloadBytes: letter.payload.length })))
+    await this.#append(
+      letters.map((letter) => ({
+        ...letter,
+        id: letterId(letter),
+        status: 'open',
+        payloadBytes: letter.payload.length,
+      })),
+    )
   }
 
   /** Marks letters as sent again. */

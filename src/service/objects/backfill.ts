@@ -4,8 +4,8 @@
  * during it, it is done again from the start, with the same result.
  */
 import { sha256Hex } from '../../base/hash.ts'
-import { type Json, parseJson, stringifyJson } from '../../base/json.ts'
 import { uuidv7 } from '../../base/ids.ts'
+import { type Json, parseJson, stringifyJson } from '../../base/json.ts'
 import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Duck } from '../../duck/duck.ts'
 import { setProperties } from '../../iceberg/action/set-properties.ts'
@@ -17,7 +17,7 @@ import type { Log } from '../../log/log.ts'
 import type { TableFeed } from '../../table/feed.ts'
 import type { TableWriter } from '../../table/writer.ts'
 import { appendChanges } from './append.ts'
-import { compileMapping, type ContentMapping } from './mapping.ts'
+import { type ContentMapping, compileMapping } from './mapping.ts'
 
 const MAPPING_PROPERTY = 'tidewater.content-mapping'
 
@@ -56,7 +56,9 @@ async function remap({ duck, writer, log, mapping }: BackfillParts, table: Loade
     const columns = ['bucket', 'key', 'versionId', 'sequencer', 'etag', 'metadata', 'lastModified']
     const plan = await planScan(writer.parts.io, table.metadata)
     const scan = await scanRelation(session, writer.parts.io, plan, { columns })
-    const rows = session.pages(`SELECT * REPLACE ("lastModified"::VARCHAR AS "lastModified") FROM (${scan.sql}) WHERE metadata IS NOT NULL`)
+    const rows = session.pages(
+      `SELECT * REPLACE ("lastModified"::VARCHAR AS "lastModified") FROM (${scan.sql}) WHERE metadata IS NOT NULL`,
+    )
     let count = 0
     for await (const page of rows) {
       const changes = page.map((row): TableChangeEntry => {

@@ -34,7 +34,12 @@ export function castJson(value: Json | undefined, type: Type): Cast {
     }
     case 'struct': {
       if (!isObject(value)) return MISFIT
-      return castMembers(type.fields.map((field) => [field.name, castJson(Object.hasOwn(value, field.name) ? value[field.name] : null, field.type)]))
+      return castMembers(
+        type.fields.map((field) => [
+          field.name,
+          castJson(Object.hasOwn(value, field.name) ? value[field.name] : null, field.type),
+        ]),
+      )
     }
     default:
       return unreachable(type)
@@ -42,7 +47,10 @@ export function castJson(value: Json | undefined, type: Type): Cast {
 }
 
 function castMembers(members: [string, Cast][]): Cast {
-  return { value: Object.fromEntries(members.map(([key, cast]) => [key, cast.value])), misfits: sum(members.map(([, cast]) => cast)) }
+  return {
+    value: Object.fromEntries(members.map(([key, cast]) => [key, cast.value])),
+    misfits: sum(members.map(([, cast]) => cast)),
+  }
 }
 
 function sum(casts: readonly Cast[]): number {
@@ -65,11 +73,23 @@ function castPrimitive(value: Json, type: string): Cast {
       return number === null ? MISFIT : FITS(number)
     }
     case 'date':
-      return match(value, /^(\d{4})[-:](\d{2})[-:](\d{2})(?:$|[T ])/, ([, year, month, day]) => `${year}-${month}-${day}`)
+      return match(
+        value,
+        /^(\d{4})[-:](\d{2})[-:](\d{2})(?:$|[T ])/,
+        ([, year, month, day]) => `${year}-${month}-${day}`,
+      )
     case 'timestamp':
-      return match(value, /^(\d{4})[-:](\d{2})[-:](\d{2})[T ](\d{2}:\d{2}:\d{2})(\.\d{1,6})?\d{0,3}Z?$/, ([, year, month, day, time, fraction]) => `${year}-${month}-${day} ${time}${fraction ?? ''}`)
+      return match(
+        value,
+        /^(\d{4})[-:](\d{2})[-:](\d{2})[T ](\d{2}:\d{2}:\d{2})(\.\d{1,6})?\d{0,3}Z?$/,
+        ([, year, month, day, time, fraction]) => `${year}-${month}-${day} ${time}${fraction ?? ''}`,
+      )
     case 'timestamptz':
-      return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(value) && !Number.isNaN(Date.parse(value)) ? FITS(value) : MISFIT
+      return typeof value === 'string' &&
+        /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(value) &&
+        !Number.isNaN(Date.parse(value))
+        ? FITS(value)
+        : MISFIT
     default:
       return type.startsWith('decimal(') ? decimal(value, type) : MISFIT
   }

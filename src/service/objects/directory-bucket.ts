@@ -6,7 +6,14 @@
 import type { Clock } from '../../base/clock.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
 import { NULL_VERSION } from '../../change/object-event.ts'
-import { compareKeys, type DirectoryHint, HybridClock, type InventoryEntry, scanDirectory, watchDirectory } from '../../source/source.ts'
+import {
+  compareKeys,
+  type DirectoryHint,
+  HybridClock,
+  type InventoryEntry,
+  scanDirectory,
+  watchDirectory,
+} from '../../source/source.ts'
 import type { Store } from '../../store/store.ts'
 import type { ObjectsService } from './objects.ts'
 import { visible } from './version-state.ts'
@@ -45,7 +52,11 @@ export class DirectoryBucket {
     const { store, objects } = this.#parts
     const counts: SyncCounts = { added: 0, changed: 0, removed: 0 }
     let told = 0
-    for await (const page of scanDirectory(store, { ...this.#options(), inventory: this.#inventory(), ...(signal ? { signal } : {}) })) {
+    for await (const page of scanDirectory(store, {
+      ...this.#options(),
+      inventory: this.#inventory(),
+      ...(signal ? { signal } : {}),
+    })) {
       const events = page.map((event) => this.#afterTombstone(event))
       for (const event of events) this.#count(counts, event)
       await objects.accept(events)

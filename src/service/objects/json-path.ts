@@ -20,7 +20,12 @@ export function compilePath(text: string, where: string): JsonPath {
   try {
     parsed = parse(text)
   } catch (error) {
-    throw new Fault('invalid', `${where}: expected a JSONPath such as $.image.image_width, got "${text}": ${messageOf(error)}`, {}, error)
+    throw new Fault(
+      'invalid',
+      `${where}: expected a JSONPath such as $.image.image_width, got "${text}": ${messageOf(error)}`,
+      {},
+      error,
+    )
   }
   const steps = singularSteps(parsed)
   if (steps === null) return { definite: false, select: (document) => query(document as never, text) as Json[] }
@@ -55,7 +60,12 @@ function singularSteps(parsed: unknown): (string | number)[] | null {
   for (const segment of (parsed as { segments: { type: string; node: Node }[] }).segments) {
     const [selector, more] = segment.node.selectors ?? [segment.node]
     if (segment.type !== 'ChildSegment' || selector === undefined || more !== undefined) return null
-    if (selector.type !== 'MemberNameShorthand' && selector.type !== 'NameSelector' && selector.type !== 'IndexSelector') return null
+    if (
+      selector.type !== 'MemberNameShorthand' &&
+      selector.type !== 'NameSelector' &&
+      selector.type !== 'IndexSelector'
+    )
+      return null
     steps.push(selector.value as string | number)
   }
   return steps

@@ -7,7 +7,14 @@ import { compilePath } from './json-path.ts'
 import { compileMapping, defaultMapping } from './mapping.ts'
 
 const list = (element: Type): Type => ({ type: 'list', 'element-id': 0, 'element-required': false, element })
-const map = (value: Type): Type => ({ type: 'map', 'key-id': 0, key: 'string', 'value-id': 0, 'value-required': false, value })
+const map = (value: Type): Type => ({
+  type: 'map',
+  'key-id': 0,
+  key: 'string',
+  'value-id': 0,
+  'value-required': false,
+  value,
+})
 const struct = (fields: Record<string, Type>): Type => ({
   type: 'struct',
   fields: Object.entries(fields).map(([name, type], id) => ({ id, name, required: false, type })),
@@ -70,7 +77,10 @@ describe('casting JSON to a column', () => {
 })
 
 describe('mapping metadata to columns', () => {
-  const metadata: Json = { labels: [{ Name: 'Nature', Confidence: 99.9 }, { Name: 'Outdoors' }], image: { image_width: 640, image_height: 'tall' } }
+  const metadata: Json = {
+    labels: [{ Name: 'Nature', Confidence: 99.9 }, { Name: 'Outdoors' }],
+    image: { image_width: 640, image_height: 'tall' },
+  }
 
   test('labels, width and height are found by their paths', () => {
     const { values, castErrors } = compileMapping(defaultMapping)(metadata)
@@ -88,6 +98,9 @@ describe('mapping metadata to columns', () => {
   })
 
   test('a path that is no JSONPath is refused by name', () => {
-    assert.throws(() => compileMapping({ includeRawMetadata: true, columns: [{ name: 'bad', type: 'int', jpath: '$.[' }] }), /column bad: expected a JSONPath/)
+    assert.throws(
+      () => compileMapping({ includeRawMetadata: true, columns: [{ name: 'bad', type: 'int', jpath: '$.[' }] }),
+      /column bad: expected a JSONPath/,
+    )
   })
 })

@@ -25,7 +25,11 @@ export interface ContentMapping {
 export const defaultMapping: ContentMapping = {
   includeRawMetadata: true,
   columns: [
-    { name: 'labels', type: { type: 'list', 'element-id': 0, 'element-required': false, element: 'string' }, jpath: '$.labels[*].Name' },
+    {
+      name: 'labels',
+      type: { type: 'list', 'element-id': 0, 'element-required': false, element: 'string' },
+      jpath: '$.labels[*].Name',
+    },
     { name: 'image_width', type: 'int', jpath: '$.image.image_width' },
     { name: 'image_height', type: 'int', jpath: '$.image.image_height' },
   ],
@@ -39,7 +43,10 @@ export interface MappedRow {
 
 /** Compiles a mapping into a pure function. @throws Fault `invalid` naming each path that is not JSONPath */
 export function compileMapping(mapping: ContentMapping): (metadata: Json) => MappedRow {
-  const columns = mapping.columns.map((column) => ({ ...column, path: compilePath(column.jpath, `column ${column.name}`) }))
+  const columns = mapping.columns.map((column) => ({
+    ...column,
+    path: compilePath(column.jpath, `column ${column.name}`),
+  }))
   return (metadata) => {
     const row: MappedRow = { values: {}, castErrors: [] }
     for (const column of columns) {

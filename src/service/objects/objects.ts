@@ -19,7 +19,7 @@ import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges } from './append.ts'
-import { compileMapping, type ContentMapping } from './mapping.ts'
+import { type ContentMapping, compileMapping } from './mapping.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
 import { type Effect, type VersionState, visible } from './version-state.ts'
 import type { AppliedEvent, VersionStore } from './version-store.ts'
@@ -160,8 +160,16 @@ export class ObjectsService {
     for (const { effect } of applied) this.counts.byEffect[effect]++
 
     const touched = lastOfEachVersion(applied)
-    await appendChanges(this.#parts.journal, events.map(({ offset, event }) => ({ input: offset, op: 'upsert', row: journalRow(event) })))
-    await appendChanges(this.#parts.inventory, touched.filter((version) => version.changedOffset >= this.#position).map(({ offset, state }) => inventoryChange(offset, state)))
+    await appendChanges(
+      this.#parts.journal,
+      events.map(({ offset, event }) => ({ input: offset, op: 'upsert', row: journalRow(event) })),
+    )
+    await appendChanges(
+      this.#parts.inventory,
+      touched
+        .filter((version) => version.changedOffset >= this.#position)
+        .map(({ offset, state }) => inventoryChange(offset, state)),
+    )
     await appendChanges(this.#parts.content, await this.#contentChanges(touched))
     versions.setEmitted(end)
     this.#position = end

@@ -90,7 +90,10 @@ export function contentRow(event: ObjectEvent, metadata: Json, mapped: MappedRow
 /** An extraction as the object's metadata document. */
 export function metadataOf(extraction: Extraction): { [key: string]: Json } {
   if (extraction.faults.length === 0) return extraction.metadata
-  return { ...extraction.metadata, faults: extraction.faults.map(({ extractor, kind, message }) => ({ extractor, kind, message })) }
+  return {
+    ...extraction.metadata,
+    faults: extraction.faults.map(({ extractor, kind, message }) => ({ extractor, kind, message })),
+  }
 }
 
 /** The key columns of a version, for deleting its rows. */

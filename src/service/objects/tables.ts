@@ -24,10 +24,17 @@ function schemaOf(columns: readonly Column[], key: readonly string[]): Schema {
         return { ...type, fields: type.fields.map((field) => ({ ...field, id: nextId++, type: numbered(field.type) })) }
     }
   }
-  const top = columns.map(([name, type, required]): NestedField => ({ id: nextId++, name, required: required !== undefined, type }))
+  const top = columns.map(
+    ([name, type, required]): NestedField => ({ id: nextId++, name, required: required !== undefined, type }),
+  )
   const fields = top.map((field) => ({ ...field, type: numbered(field.type) }))
   const identifier = fields.filter((field) => key.includes(field.name)).map((field) => field.id)
-  return { type: 'struct', 'schema-id': 0, fields, ...(identifier.length > 0 ? { 'identifier-field-ids': identifier } : {}) }
+  return {
+    type: 'struct',
+    'schema-id': 0,
+    fields,
+    ...(identifier.length > 0 ? { 'identifier-field-ids': identifier } : {}),
+  }
 }
 
 const OBJECT_COLUMNS: Column[] = [

@@ -1,0 +1,79 @@
+/** What the catalog's tables are, as plain facts for people and programs. */
+import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
+import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
+import { formatType } from '../iceberg/spec/type.ts'
+import type { Reader } from './reader.ts'
+
+export interface TableFacts {
+  table: string
+  /** Live rows of the current snapshot, as digits; null when its summary does not say. */
+  rows: string | null
+  snapshots: number
+}
+
+export async function listTables({ catalog }: Reader): Promise<TableFacts[]> {
+  const tables: TableFacts[] = []
+  for (const namespace of await catalog.listNamespaces()) {
+    for (const ident of await catalog.listTables(namespace)) {
+      const { metadata } = await catalog.load(ident)
+      const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
+      const summary: Record<string, string> = current?.summary ?? {}
+      const { 'total-records': records, 'total-position-deletes': deletes } = summary
+      const rows = records === undefined ? null : String(BigInt(records) - BigInt(deletes ?? '0'))
+      tables.push({
+        table: formatIdent(ident),
+        rows: current === undefined ? '0' : rows,
+        snapshots: metadata.snapshots.length,
+      })
+    }
+  }
+  return tables
+}
+
+export interface ColumnFacts {
+  id: number
+  name: string
+  type: string
+  required: boolean
+  /** It is one of the columns that identify a row. */
+  key: boolean
+}
+
+export interface TableDescription {
+  about: Record<string, unknown>
+  columns: ColumnFacts[]
+}
+
+/** @throws Fault `invalid` (a name that is none), `not-found` */
+export async function describeTable({ catalog }: Reader, name: string): Promise<TableDescription> {
+  const { metadata, metadataLocation } = await catalog.load(parseIdent(name))
+  const schema = currentSchema(metadata)
+  const key = new Set(schema['identifier-field-ids'] ?? [])
+  const source = (id: number) => schema.fields.find((field) => field.id === id)?.name ?? `field ${id}`
+  const snapshot = metadata['current-snapshot-id']
+  return {
+    about: {
+      table: name,
+      location: metadata.location,
+      metadata: metadataLocation,
+      'format-version': metadata['format-version'],
+      uuid: metadata['table-uuid'],
+      'current-snapshot-id': snapshot === undefined ? null : String(snapshot),
+      partitioning: currentSpec(metadata).fields.map((field) => `${field.transform}(${source(field['source-id'])})`),
+      properties: metadata.properties,
+    },
+    columns: schema.fields.map((field) => ({
+      id: field.id,
+      name: field.name,
+      type: formatType(field.type),
+      required: field.required,
+      key: key.has(field.id),
+    })),
+  }
+}
+
+/** A table name as SQL, each part quoted. @throws Fault `invalid` */
+export function quotedName(name: string): string {
+  const { namespace, name: table } = parseIdent(name)
+  return [...namespace, table].map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+}
