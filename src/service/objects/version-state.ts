@@ -93,11 +93,11 @@ export function visible(state: VersionState): VisibleVersion {
     const sequenceNumber = must(state.update, 'the sequence number of an update')
     return { present: false, isDeleteMarker: false, event, tags: undefined, storageClass: undefined, sequenceNumber }
   }
-  const present = tip.kind !== 'delete' && !isRemoval(state, tip)
-  const over = present && tip.kind === 'create' ? state : {}
+  const presence = presenceOf(state)
+  const over = presence === 'object' ? state : {}
   return {
-    present,
-    isDeleteMarker: present && tip.kind === 'marker',
+    present: presence !== 'absent',
+    isDeleteMarker: presence === 'marker',
     event: tip,
     tags: shown(over.tags, tip) ?? tip.tags,
     storageClass: shown(over.storageClass, tip) ?? tip.storageClass,
@@ -105,7 +105,21 @@ export function visible(state: VersionState): VisibleVersion {
   }
 }
 
+/** Whether a state shows an object, a delete marker or nothing. */
+export function presenceOf(state: VersionState): 'object' | 'marker' | 'absent' {
+  const tip = tipOf(state)
+  if (tip === undefined || tip.kind === 'delete' || isRemoval(state, tip)) return 'absent'
+  return tip.kind === 'marker' ? 'marker' : 'object'
+}
+
+/** The newest creation or removal: what decides what the version is. */
+export function tipOf(state: VersionState): ObjectEvent | undefined {
+  return state.bySequencer ?? state.byTime
+}
+
 function mergeTip(before: VersionState, event: ObjectEvent): Merged {
+  // A time that is none is refused before it is kept.
+  instantOf(event.time)
   const tipBefore = tipOf(before)
   if (tipBefore !== undefined && isSameEvent(tipBefore, event)) {
     return { state: before, effect: 'duplicate', changed: false, decided: false }
@@ -142,13 +156,9 @@ function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
   }
   const news =
     state.update !== before.update || state.tags !== before.tags || state.storageClass !== before.storageClass
-  const changed = news && tip !== undefined && visible(before).present && tip.kind === 'create' && liesOver(at, tip)
+  const changed = news && tip !== undefined && presenceOf(before) === 'object' && liesOver(at, tip)
   if (changed) return { state, effect: 'update', changed, decided: false }
   return { state, effect: at === before.update ? 'duplicate' : 'ignored', changed, decided: false }
-}
-
-function tipOf(state: VersionState): ObjectEvent | undefined {
-  return state.bySequencer ?? state.byTime
 }
 
 /** The greater of two; the known one when they are the same event. */

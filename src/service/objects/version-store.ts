@@ -12,10 +12,11 @@
  * merges; the log's lock keeps the second process out.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { must } from '../../base/assert.ts'
 import { Fault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
-import { type Effect, merge, type VersionState, visible } from './version-state.ts'
+import { type Effect, merge, presenceOf, tipOf, type VersionState } from './version-state.ts'
 
 /** What became of one event of a batch. */
 export interface AppliedEvent {
@@ -50,6 +51,7 @@ export interface VersionStore {
   readonly applied: number
   /** End offset of the entries whose consequences have been passed on, as last set. */
   readonly emitted: number
+  /** Not synced: a crash of the machine may bring an older one back, after which the same is passed on again. */
   setEmitted(offset: number): void
   /** Merges events in one transaction, in their order. @returns one result per event */
   applyBatch(events: readonly { offset: number; event: ObjectEvent }[]): AppliedEvent[]
@@ -66,10 +68,8 @@ export interface VersionStore {
 
 const LAYOUT = 1
 
-/** Times of a version that shows nothing, an object, a delete marker. */
-const ABSENT = 0
-const OBJECT = 1
-const MARKER = 2
+/** How `presenceOf` a state is written. */
+const SHOWS = { absent: 0, object: 1, marker: 2 } as const
 
 const NEVER = -1
 
@@ -91,6 +91,8 @@ PRAGMA user_version = ${LAYOUT};
 
 /** One version as it is in the file, with what this batch has made of it. */
 interface Row {
+  /** Any event of it, for its names. */
+  event: ObjectEvent
   rowId: number | null
   state: VersionState | null
   changedOffset: number
@@ -113,7 +115,9 @@ export function openVersionStore(options: { path: string }): VersionStore {
         )
       }
       if (layout === 0) database.exec("PRAGMA encoding = 'UTF-16be'")
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536')
+      database.exec(
+        'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000',
+      )
       if (layout === 0) database.exec(`BEGIN IMMEDIATE; ${CREATE} COMMIT`)
       return new SqliteVersionStore(path, database)
     } catch (error) {
@@ -148,7 +152,7 @@ class SqliteVersionStore implements VersionStore {
     this.#setMeta = database.prepare('UPDATE meta SET value = ? WHERE name = ?')
     this.#versionsOf = database.prepare('SELECT state FROM versions WHERE bucket = ? AND key = ? ORDER BY version_id')
     this.#page = database.prepare(
-      `SELECT state FROM versions WHERE bucket = ? AND (key, version_id) > (?, ?) AND shows = ${OBJECT} ORDER BY key, version_id LIMIT ?`,
+      `SELECT state FROM versions WHERE bucket = ? AND (key, version_id) > (?, ?) AND shows = ${SHOWS.object} ORDER BY key, version_id LIMIT ?`,
     )
     const metaOf = database.prepare('SELECT value FROM meta WHERE name = ?')
     this.#applied = (metaOf.get('applied') as { value: number }).value
@@ -164,7 +168,11 @@ class SqliteVersionStore implements VersionStore {
   }
 
   setEmitted(offset: number): void {
-    guard(this.#path, () => this.#setMeta.run(offset, 'emitted'))
+    guard(this.#path, () => {
+      this.#database.exec('PRAGMA synchronous = NORMAL')
+      this.#setMeta.run(offset, 'emitted')
+      this.#database.exec('PRAGMA synchronous = FULL')
+    })
     this.#emitted = offset
   }
 
@@ -175,7 +183,7 @@ class SqliteVersionStore implements VersionStore {
       try {
         const rows = new Map<string, Row>()
         const results = events.map(({ offset, event }) => this.#apply(rows, offset, event))
-        for (const [id, row] of rows) if (row.dirty) this.#write(JSON.parse(id) as [string, string, string], row)
+        for (const row of rows.values()) if (row.dirty) this.#write(row)
         const applied = events.reduce((end, { offset }) => Math.max(end, offset + 1), this.#applied)
         this.#setMeta.run(applied, 'applied')
         this.#database.exec('COMMIT')
@@ -189,7 +197,7 @@ class SqliteVersionStore implements VersionStore {
   }
 
   #apply(rows: Map<string, Row>, offset: number, event: ObjectEvent): AppliedEvent {
-    const id = JSON.stringify([event.bucket, event.key, event.versionId])
+    const id = `${event.bucket.length}:${event.versionId.length}:${event.bucket}${event.versionId}${event.key}`
     let row = rows.get(id)
     if (row === undefined) {
       row = this.#read(event)
@@ -206,8 +214,10 @@ class SqliteVersionStore implements VersionStore {
 
   #read(event: ObjectEvent): Row {
     const found = this.#select.get(event.bucket, event.key, event.versionId)
-    if (found === undefined) return { rowId: null, state: null, changedOffset: NEVER, tipOffset: NEVER, dirty: false }
+    if (found === undefined)
+      return { event, rowId: null, state: null, changedOffset: NEVER, tipOffset: NEVER, dirty: false }
     return {
+      event,
       rowId: found['rowid'] as number,
       state: stateOf(found),
       changedOffset: found['changed_offset'] as number,
@@ -216,10 +226,10 @@ class SqliteVersionStore implements VersionStore {
     }
   }
 
-  #write([bucket, key, versionId]: [string, string, string], row: Row): void {
-    const state = row.state!
-    const { present, isDeleteMarker } = visible(state)
-    const shows = !present ? ABSENT : isDeleteMarker ? MARKER : OBJECT
+  #write(row: Row): void {
+    const state = must(row.state, 'the state of a changed version')
+    const { bucket, key, versionId } = row.event
+    const shows = SHOWS[presenceOf(state)]
     const bytes = Buffer.from(JSON.stringify(state))
     if (row.rowId === null) this.#insert.run(bucket, key, versionId, shows, row.changedOffset, row.tipOffset, bytes)
     else this.#update.run(shows, row.changedOffset, row.tipOffset, bytes, row.rowId)
@@ -240,7 +250,9 @@ class SqliteVersionStore implements VersionStore {
     // No key is empty: before the first stands the empty text.
     const { key, versionId } = after ?? { key: '', versionId: '' }
     return guard(this.#path, () =>
-      this.#page.all(bucket, key, versionId, limit).map((row) => visible(stateOf(row)).event),
+      this.#page
+        .all(bucket, key, versionId, limit)
+        .map((row) => must(tipOf(stateOf(row)), 'the event that made an object')),
     )
   }
 
@@ -260,7 +272,11 @@ class SqliteVersionStore implements VersionStore {
           .all()
           .map((row) => [row['shows'] as number, row['versions'] as number]),
       )
-      return { objects: counts.get(OBJECT) ?? 0, markers: counts.get(MARKER) ?? 0, absent: counts.get(ABSENT) ?? 0 }
+      return {
+        objects: counts.get(SHOWS.object) ?? 0,
+        markers: counts.get(SHOWS.marker) ?? 0,
+        absent: counts.get(SHOWS.absent) ?? 0,
+      }
     })
   }
 
