@@ -13,7 +13,7 @@ import { ensureInstalled, projectFolder } from './setup.mjs'
 const slow = ['test/interop/', 'test/simulate/']
 /** Test files at once; each may use more than one thread. */
 const concurrency = 2
-/** A test, and a file of tests, fails after so long. */
+/** A test fails after so long. */
 const quickTestMs = 180_000
 const slowTestMs = 1_200_000
 
@@ -46,17 +46,8 @@ function isSlow(file) {
 }
 
 function testArgs(paths) {
-  return [
-    '--test',
-    `--test-concurrency=${concurrency}`,
-    `--test-timeout=${paths.some(isSlow) ? slowTestMs : quickTestMs}`,
-    '--test-reporter=spec',
-    '--test-reporter-destination=stdout',
-    `--test-reporter=${join(projectFolder, 'bin', 'tally.mjs')}`,
-    '--test-reporter-destination=stdout',
-    ...options,
-    ...paths,
-  ]
+  const limitMs = paths.some(isSlow) ? slowTestMs : quickTestMs
+  return [join('bin', 'test-files.mjs'), JSON.stringify({ files: paths, options, limitMs, concurrency })]
 }
 
 /** Runs the pinned Node; gives its exit code. */
