@@ -50,6 +50,8 @@ export const limits = {
   /** Parquet footers read by one statement, and those whose schema is remembered. */
   footersAtOnce: 1_000,
   footersKept: 100_000,
+  /** Files of a table put into or asked of its store at once. */
+  filesAtOnce: 16,
   /** Compaction: files of one size step before they are merged, the size that counts as full, bytes rewritten in a turn. */
   compactFilesPerStep: 8,
   compactTargetBytes: 128 * MiB,

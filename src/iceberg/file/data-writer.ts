@@ -14,6 +14,7 @@ import type { DataFile, Value } from '../spec/manifest.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
 import { type CopiedFile, copiedFile, dataFileOf, SPLIT_OFFSETS_SQL, splitOffsets } from './data-file.ts'
+import { eachAtOnce } from './each-at-once.ts'
 import type { FileIO } from './file.ts'
 import { checkParquetSchema, checkRequired, countNans } from './parquet-check.ts'
 import { castColumn, duckNames, fieldIds, parquetLeaves } from './parquet-types.ts'
@@ -98,7 +99,7 @@ async function place(
     if (write.sortOrderId !== undefined) dataFile.sortOrderId = write.sortOrderId
     files.push(dataFile)
   }
-  for (const [at, file] of files.entries()) await io.putFile(file.filePath, copied[at]!.localPath)
+  await eachAtOnce(limits.filesAtOnce, files, (file, at) => io.putFile(file.filePath, copied[at]!.localPath))
   return files
 }
 
@@ -237,6 +238,7 @@ class Copy {
   }
 
   async dropTables(): Promise<void> {
-    for (const table of this.#tables) await this.#session.run(`DROP TABLE IF EXISTS ${table}`)
+    // Where this fails (a closed session, an aborted transaction) the tables are gone already.
+    for (const table of this.#tables) await this.#session.run(`DROP TABLE IF EXISTS ${table}`).catch(() => undefined)
   }
 }

@@ -15,6 +15,7 @@ import type { DataFile, Value } from '../spec/manifest.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
 import { type CopiedFile, copiedFile, dataFileOf, SPLIT_OFFSETS_SQL, splitOffsets } from './data-file.ts'
+import { eachAtOnce } from './each-at-once.ts'
 import type { FileIO } from './file.ts'
 import type { ParquetLeaf } from './parquet-types.ts'
 import { partitionFolder } from './partition-folder.ts'
@@ -76,9 +77,14 @@ export async function writePositionDeletes(
     )
     return await new Deletes(session, io, write, folder).write(table, groups)
   } finally {
-    await session.run(`DROP TABLE IF EXISTS ${table}`)
+    await dropTables(session, table)
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+async function dropTables(session: DuckSession, ...tables: string[]): Promise<void> {
+  // Where this fails (a closed session, an aborted transaction) the tables are gone already.
+  for (const table of tables) await session.run(`DROP TABLE IF EXISTS ${table}`).catch(() => undefined)
 }
 
 async function checkRows(session: DuckSession, table: string): Promise<void> {
@@ -133,7 +139,9 @@ class Deletes {
     const local = listLiteral(copied.map(({ file }) => file.localPath))
     const offsets = splitOffsets(await this.#session.rows(SPLIT_OFFSETS_SQL.replace('$files', () => local)))
     const files = copied.map(({ file, group }) => this.#describe(file, group, offsets.get(file.localPath) ?? []))
-    for (const [at, file] of files.entries()) await this.#io.putFile(file.filePath, copied[at]!.file.localPath)
+    await eachAtOnce(limits.filesAtOnce, files, (file, at) =>
+      this.#io.putFile(file.filePath, copied[at]!.file.localPath),
+    )
     return files
   }
 
@@ -161,8 +169,7 @@ class Deletes {
       }
       return copied
     } finally {
-      await session.run(`DROP TABLE IF EXISTS ${sorted}`)
-      await session.run(`DROP TABLE IF EXISTS ${places}`)
+      await dropTables(session, sorted, places)
     }
   }
 

@@ -4,6 +4,10 @@
  *
  * A location is an absolute URI as it stands in metadata (`file:///w/db/t/data/x.parquet`; Java also writes
  * `file:/w/…`: the same file, but delete files must repeat the text of the data file's path letter by letter).
+ *
+ * Beside this door, other rooms use `data-writer.ts` and `delete-writer.ts` (rows to Parquet files), `snapshot-files.ts`
+ * (the manifests of a new snapshot), `manifest-list.ts`, `manifest-file.ts` and `position-deletes.ts` (reading them),
+ * `parquet-types.ts` (names and types of columns in DuckDB) and `partition-id.ts`. `store-io.ts` is the adapter.
  */
 
 export interface FileIO {

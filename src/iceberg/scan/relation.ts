@@ -6,7 +6,9 @@
  * where an anti-join would take three times as long.
  */
 import { Fault } from '../../base/fault.ts'
+import { limits } from '../../base/limits.ts'
 import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
+import { eachAtOnce } from '../file/each-at-once.ts'
 import type { FileIO } from '../file/file.ts'
 import { duckNames } from '../file/parquet-types.ts'
 import { DELETE_FILE_PATH, DELETE_POS } from '../file/position-deletes.ts'
@@ -51,12 +53,7 @@ export async function scanRelation(
   const columns = columnsOf(plan.schema, options.columns)
   const position = options.withPosition === true
   if (plan.tasks.length === 0) return { sql: emptySql(columns, position), localPaths: [] }
-  const local = new Map<string, string>()
-  for (const { file, deletes } of plan.tasks) {
-    for (const { filePath } of [file, ...deletes]) {
-      if (!local.has(filePath)) local.set(filePath, await io.localFile(filePath))
-    }
-  }
+  const local = await localPaths(io, plan.tasks)
   const groups = await parquetGroups(session, plan.tasks, (path) => local.get(path)!)
   const parts = groups.flatMap((group) => {
     const byName = hasNoIds(group.nodes)
@@ -67,6 +64,19 @@ export async function scanRelation(
     return [...read(clean), ...read(marked)]
   })
   return { sql: parts.join('\nUNION ALL\n'), localPaths: [...local.values()] }
+}
+
+/** Location → local path of every data and delete file. */
+async function localPaths(io: FileIO, tasks: readonly ScanTask[]): Promise<Map<string, string>> {
+  const locations = new Set(
+    tasks.flatMap(({ file, deletes }) => [file.filePath, ...deletes.map((each) => each.filePath)]),
+  )
+  // Set first: the order is that of the plan, however soon each file is there.
+  const local = new Map<string, string>([...locations].map((location) => [location, '']))
+  await eachAtOnce(limits.filesAtOnce, [...locations], async (location) => {
+    local.set(location, await io.localFile(location))
+  })
+  return local
 }
 
 function columnsOf(schema: Schema, wanted: readonly string[] | undefined): Column[] {

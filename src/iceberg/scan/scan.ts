@@ -1,11 +1,18 @@
 /**
  * Which files a read needs at a snapshot, and the relation that reads them.
+ *
+ * `snapshot-at.ts` finds the snapshot, `plan.ts` the files, `relation.ts` makes SQL of them. Position deletes are applied;
+ * what is not read here (equality deletes, deletion vectors, Avro and ORC files) is fault `unsupported`, never wrong rows.
  */
 import type { DataFile } from '../spec/manifest.ts'
 import type { Schema, Snapshot } from '../spec/table-metadata.ts'
 import type { MappedField } from './name-mapping.ts'
 
-/** A filter that pruning understands; anything else is left to the engine. Bounds are JSON scalars or bigint. */
+/**
+ * A filter that pruning understands; anything else is left to the engine. Columns are named as in the scan's relation,
+ * members of structs by dots. Bounds are JSON scalars or bigint: dates and times as ISO text, zoned ones with their offset
+ * (without it they are not used), decimals as text.
+ */
 export type Predicate =
   | { op: 'and' | 'or'; left: Predicate; right: Predicate }
   | { op: '=' | '!=' | '<' | '<=' | '>' | '>='; column: string; value: string | number | bigint | boolean }
