@@ -44,7 +44,10 @@ export interface Log {
    * refuses further appends until reopened, and never acknowledges what may be lost).
    */
   append(entries: readonly string[]): Promise<number>
-  /** Up to `limit` entries from offset `from` on, oldest first. @throws Fault `not-found` when `from` < `start`. */
+  /**
+   * Up to `limit` entries from offset `from` on, oldest first; fewer when they come to many bytes, but one at least if there
+   * is any. @throws Fault `not-found` when `from` < `start`, `corrupt` naming file and position.
+   */
   read(from: number, limit: number): Promise<LogEntry[]>
   /**
    * Seals the active segment if it has entries, and returns the sealed segments that hold [from, end), oldest first,
@@ -55,5 +58,6 @@ export interface Log {
   waitFor(offset: number, signal?: AbortSignal): Promise<void>
   /** Drops whole sealed segments that end at or before `offset`. */
   trim(offset: number): Promise<void>
+  /** Finishes the appends under way. Every later call and every waiting one gets Fault `cancelled`. */
   close(): Promise<void>
 }
