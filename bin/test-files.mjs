@@ -1,16 +1,17 @@
 /**
  * Runs test files, each in a process of its own, on the pinned Node; ends with one line: `12 passed, 0 failed`, and what
- * was skipped if anything was. Started by test.mjs with one JSON argument: { files, options, limitMs, concurrency }.
+ * was skipped if anything was. Started by test.mjs with one JSON argument: { files, options, limitMs, runMs, concurrency }.
  */
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
-const { files, options, limitMs, concurrency } = JSON.parse(process.argv[2])
+const { files, options, limitMs, runMs, concurrency } = JSON.parse(process.argv[2])
 
 const events = run({
   files,
   concurrency,
-  timeout: limitMs, // of one test
+  timeout: limitMs, // of one test, which cannot stop a loop that never waits
+  signal: AbortSignal.timeout(runMs), // of everything
   // A file ends when its tests have ended: what a failed one has left open would keep it running for ever.
   execArgv: ['--test-force-exit', ...options],
 })

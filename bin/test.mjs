@@ -10,12 +10,12 @@ import { join, sep } from 'node:path'
 import { ensureInstalled, projectFolder } from './setup.mjs'
 
 /** Suites that need engines from outside or minutes; `.ci/run` runs them. */
-const slow = ['test/interop/', 'test/simulate/']
+const slowFolders = ['test/interop/', 'test/simulate/']
 /** Test files at once; each may use more than one thread. */
 const concurrency = 2
-/** A test fails after so long. */
-const quickTestMs = 180_000
-const slowTestMs = 1_200_000
+/** One test fails after so long, and the whole run. */
+const quick = { limitMs: 180_000, runMs: 600_000 }
+const slow = { limitMs: 480_000, runMs: 660_000 }
 
 const filters = process.argv.slice(2).filter((arg) => !arg.startsWith('-'))
 const options = process.argv.slice(2).filter((arg) => arg.startsWith('-'))
@@ -42,12 +42,12 @@ function testFiles(folder) {
 }
 
 function isSlow(file) {
-  return slow.some((prefix) => file.startsWith(prefix))
+  return slowFolders.some((prefix) => file.startsWith(prefix))
 }
 
 function testArgs(paths) {
-  const limitMs = paths.some(isSlow) ? slowTestMs : quickTestMs
-  return [join('bin', 'test-files.mjs'), JSON.stringify({ files: paths, options, limitMs, concurrency })]
+  const bounds = paths.some(isSlow) ? slow : quick
+  return [join('bin', 'test-files.mjs'), JSON.stringify({ files: paths, options, concurrency, ...bounds })]
 }
 
 /** Runs the pinned Node; gives its exit code. */
