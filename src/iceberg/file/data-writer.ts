@@ -158,11 +158,12 @@ class Copy {
       const rows = await this.#session.rows(
         `SELECT source FROM ${distinct} WHERE rowid >= ${at} AND rowid < ${at + page}`,
       )
-      const pairs = rows
-        .map((row) => row['source'] as string | null)
-        .filter((text) => text !== null)
-        .map((text) => `(${literal(text)}, ${literal(term.keyOf(text) ?? '')})`)
-      if (pairs.length > 0) await this.#session.run(`INSERT INTO ${table} VALUES ${pairs.join(', ')}`)
+      const sources = rows.map((row) => row['source'] as string | null).filter((text) => text !== null)
+      // As JSON, two parameters: a statement of ten thousand literals takes ten times as long to parse.
+      await this.#session.run(
+        `INSERT INTO ${table} SELECT unnest(from_json($1, '["VARCHAR"]')), unnest(from_json($2, '["VARCHAR"]'))`,
+        [JSON.stringify(sources), JSON.stringify(sources.map((text) => term.keyOf(text)))],
+      )
     }
     return table
   }
