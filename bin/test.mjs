@@ -30,8 +30,9 @@ if (files.length === 0) {
     `No test file has ${filters.map((filter) => `"${filter}"`).join(' or ')} in its path (src/**/*.test.ts, test/**/*.test.ts).`,
   )
   process.exitCode = 1
-} else if (filters.length > 0 || (await run([join('bin', 'check.mjs')])) === 0) {
-  process.exitCode = await run(testArgs(files))
+} else {
+  const checked = filters.length > 0 ? 0 : await run([join('bin', 'check.mjs')])
+  process.exitCode = checked === 0 ? await run(testArgs(files)) : checked
 }
 
 function testFiles(folder) {
