@@ -6,7 +6,6 @@
  * a bound that is not given, or not representable, is left out, which means "unknown" and never "all null". Members of
  * structs have bounds, members of lists and maps do not.
  */
-import { DuckDBMapValue, type DuckDBValue } from '@duckdb/node-api'
 import { must } from '../../base/assert.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { type DuckRow, ident } from '../../duck/duck.ts'
@@ -46,8 +45,10 @@ export function copiedFile(row: DuckRow): CopiedFile {
   }
 }
 
-function mapEntries(value: DuckDBValue | undefined): { key: DuckDBValue; value: DuckDBValue }[] {
-  return value instanceof DuckDBMapValue ? value.entries : []
+/** The entries of a MAP value. */
+function mapEntries(value: DuckRow[string] | undefined): { key: DuckRow[string]; value: DuckRow[string] }[] {
+  const isMap = typeof value === 'object' && value !== null && 'entries' in value && Array.isArray(value.entries)
+  return isMap ? (value.entries as { key: DuckRow[string]; value: DuckRow[string] }[]) : []
 }
 
 /** How RETURN_STATS names a leaf. */
