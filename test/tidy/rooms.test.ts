@@ -52,6 +52,10 @@ const sample = `
 | \`service/*\` | jobs | all above |
 | \`app/\` | wiring | all above |
 
+| other table | | |
+|---|---|---|
+| \`logs/\` | is no room | what comes |
+
 Open rooms: \`base/\`, \`ice/spec/\`.
 Further doors: \`table/loop.ts\`.
 `

@@ -22,7 +22,8 @@ export interface Room {
 
 /** The table as data. Throws when the page has no table, or when a row names what is no room. */
 export function parseRooms(page: string): Room[] {
-  const rows = [...page.matchAll(/^\|\s*`([a-z/*-]+)`\s*\|[^|\n]*\|\s*([^|\n]+?)\s*\|\s*$/gm)].map(
+  const table = /^\| *room\b.*\n(?:\|.*(?:\n|$))+/m.exec(page)?.[0] ?? ''
+  const rows = [...table.matchAll(/^\|\s*`([a-z/*-]+)`\s*\|[^|\n]*\|\s*([^|\n]+?)\s*\|\s*$/gm)].map(
     ([, folder = '', allowed = '']) => ({ folder: folder.replace(/\/$/, ''), allowed: allowed.replaceAll('`', '') }),
   )
   if (rows.length === 0) throw new Error('ARCHITECTURE.md has no table of rooms (| `room/` | sentence | may import |)')

@@ -1,6 +1,6 @@
 /** The programs in `bin/`, in a small project of their own with a pretended npm: nothing is downloaded. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,16 +69,25 @@ interface Ended {
   readonly stderr: string
 }
 
+interface How {
+  readonly env?: Record<string, string>
+  readonly cwd?: string
+  readonly detached?: boolean
+  /** The file in `bin/` to start, the command itself unless given. */
+  readonly program?: string
+}
+
 function start(
   project: string,
   args: readonly string[],
-  env: Record<string, string> = {},
-  options: SpawnOptions = {},
+  { env = {}, cwd = project, detached = false, program = 'tidewater.mjs' }: How = {},
 ): { child: ChildProcess; ended: Promise<Ended>; ready: Promise<void> } {
-  const child = spawn(process.execPath, [join(project, 'bin', 'tidewater.mjs'), ...args], {
-    cwd: project,
+  const { NODE_TEST_CONTEXT: _, ...ours } = process.env // or a test runner below us runs nothing
+  const child = spawn(process.execPath, [join(project, 'bin', program), ...args], {
+    cwd,
+    detached,
     env: {
-      ...process.env,
+      ...ours,
       npm_execpath: join(project, 'npm', 'npm-cli.js'),
       npm_node_execpath: process.execPath,
       ...env,
@@ -86,7 +95,6 @@ function start(
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 60_000,
     killSignal: 'SIGKILL',
-    ...options,
   })
   const ready = Promise.withResolvers<void>()
   let stdout = ''
@@ -105,19 +113,14 @@ function start(
   return { child, ended, ready: Promise.race([ready.promise, ended.then(() => {})]) }
 }
 
-const run = (
-  project: string,
-  args: readonly string[],
-  env: Record<string, string> = {},
-  options: SpawnOptions = {},
-): Promise<Ended> => start(project, args, env, options).ended
+const run = (project: string, args: readonly string[], how: How = {}): Promise<Ended> => start(project, args, how).ended
 
 const installs = (project: string): number =>
   existsSync(join(project, 'installs')) ? readFileSync(join(project, 'installs'), 'utf8').length : 0
 
 test('the first start installs and says so on standard error, the second only runs', async () => {
   const project = makeProject()
-  const first = await run(project, ['sql', 'a b', '--json'], {}, { cwd: tmpdir() })
+  const first = await run(project, ['sql', 'a b', '--json'], { cwd: tmpdir() })
   assert.equal(first.code, 0, first.stderr)
   assert.deepEqual(JSON.parse(first.stdout).args, ['sql', 'a b', '--json'])
   assert.match(first.stderr, /Installing dependencies/)
@@ -129,13 +132,15 @@ test('the command runs in the folder from which it was called', async () => {
   const project = makeProject()
   const elsewhere = mkdtempSync(join(tmpdir(), 'tidewater-start-'))
   folders.push(elsewhere)
-  const { stdout } = await run(project, [], {}, { cwd: elsewhere })
+  const { stdout } = await run(project, [], { cwd: elsewhere })
   assert.equal(JSON.parse(stdout).cwd, elsewhere)
 })
 
 test('starts at the same moment install once and all run', async () => {
   const project = makeProject()
-  const all = await Promise.all([1, 2, 3].map((code) => run(project, ['exit', String(code)], { NPM_TAKES_MS: '700' })))
+  const all = await Promise.all(
+    [1, 2, 3].map((code) => run(project, ['exit', String(code)], { env: { NPM_TAKES_MS: '700' } })),
+  )
   assert.deepEqual(
     all.map((each) => each.code),
     [1, 2, 3],
@@ -167,7 +172,7 @@ test('what npm was asked for by hand is taken as it is', async () => {
 
 test('an install that fails says what to do, and the next start tries again', async () => {
   const project = makeProject()
-  const failed = await run(project, [], { NPM_FAILS: '1' })
+  const failed = await run(project, [], { env: { NPM_FAILS: '1' } })
   assert.equal(failed.code, 1)
   assert.equal(failed.stdout, '')
   assert.match(failed.stderr, /no network[\s\S]*npm ci failed \(exit code 1\)[\s\S]*run the same command again/)
@@ -176,14 +181,14 @@ test('an install that fails says what to do, and the next start tries again', as
 
 test('an npm that cannot be found is named', async () => {
   const project = makeProject()
-  const { code, stderr } = await run(project, [], { npm_execpath: '', PATH: '/nowhere' })
+  const { code, stderr } = await run(project, [], { env: { npm_execpath: '', PATH: '/nowhere' } })
   assert.equal(code, 1)
   assert.match(stderr, /npm was not found/)
 })
 
 test('an install that left no Node behind tells how to get it', async () => {
   const project = makeProject()
-  const { code, stderr } = await run(project, [], { NPM_LEAVES_NO_NODE: '1' })
+  const { code, stderr } = await run(project, [], { env: { NPM_LEAVES_NO_NODE: '1' } })
   assert.equal(code, 1)
   assert.match(stderr, /expected v24 from .*, got ENOENT[\s\S]*npm rebuild node/)
 })
@@ -201,7 +206,7 @@ test('the lock of an install that was killed does not stop the next', async () =
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`${signal} reaches the command once, and its exit code is kept`, async () => {
     const project = makeProject()
-    const { child, ready, ended } = start(project, ['wait'], {}, { detached: true })
+    const { child, ready, ended } = start(project, ['wait'], { detached: true })
     await ready
     child.kill(signal)
     child.kill(signal)
@@ -249,4 +254,41 @@ test('Ctrl-C in a terminal reaches the command once', {
   })
   await new Promise((resolve) => child.on('close', resolve))
   assert.match(output, /ready[\s\S]*SIGINT 1\b[\s\S]* 7\s*$/)
+})
+
+test('npm test runs no test and fails when the checks fail', async () => {
+  const project = makeProject()
+  mkdirSync(join(project, 'test'))
+  writeFileSync(
+    join(project, 'src', 'a.test.ts'),
+    "import { test } from 'node:test'\ntest('passes and says so', () => {})\n",
+  )
+  // Nothing is installed that could check types.
+  const { code, stdout } = await run(project, [], { program: 'test.mjs' })
+  assert.equal(code, 1)
+  assert.match(stdout, /✖ types/)
+  assert.doesNotMatch(stdout, /passed/)
+})
+
+test('npm test with a filter runs those files, tells the sum last, and fails with them', async () => {
+  const project = makeProject()
+  mkdirSync(join(project, 'test', 'simulate'), { recursive: true })
+  const write = (path: string, body: string): void =>
+    writeFileSync(
+      join(project, path),
+      `import { test } from 'node:test'\ntest('a test of ${path}', () => { ${body} })\n`,
+    )
+  write('src/good.test.ts', '')
+  write('src/bad.test.ts', 'throw new Error("bad")')
+  write('test/simulate/long.test.ts', 'setInterval(() => {}, 1000)')
+  const of = async (filter: string): Promise<unknown[]> => {
+    const { code, stdout, stderr } = await run(project, [filter], { program: 'test.mjs' })
+    return [code, stdout.trim().split('\n').at(-1) || stderr.split('\n').at(-2)]
+  }
+  assert.deepEqual(await of('good'), [0, '1 passed, 0 failed'])
+  assert.deepEqual(await of('src/'), [1, '1 passed, 1 failed'])
+  assert.deepEqual(await of('simulate/'), [0, '1 passed, 0 failed'])
+  const nothing = await of('nothing')
+  assert.equal(nothing[0], 1)
+  assert.match(String(nothing[1]), /No test file has "nothing" in its path/)
 })
