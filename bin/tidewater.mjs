@@ -6,15 +6,19 @@
  * every process of the foreground group, so SIGINT is passed on only when no terminal did that already.
  */
 import { spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ensureInstalled, projectFolder } from './setup.mjs'
 
 /** Several senders (npm, a supervisor, `timeout`) may say the same thing at once: the command hears it once. */
 const repeatMs = 1_000
 
-const command = join(projectFolder, 'src', 'cli', 'main.ts')
-const child = spawn(ensureInstalled(), [command, ...process.argv.slice(2)], { stdio: 'inherit' })
+// A clone runs its TypeScript on the pinned Node; the packed artefact has been built and runs on the Node at hand.
+const source = join(projectFolder, 'src', 'cli', 'main.ts')
+const [node, command] = existsSync(source)
+  ? [ensureInstalled(), source]
+  : [process.execPath, join(projectFolder, 'dist', 'cli', 'main.js')]
+const child = spawn(node, [command, ...process.argv.slice(2)], { stdio: 'inherit' })
 
 const passedAt = new Map()
 function pass(signal) {

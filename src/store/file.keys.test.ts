@@ -17,7 +17,7 @@ async function setUp(t: TestContext) {
   t.after(() => rm(parent, { recursive: true }))
   const skipped: string[] = []
   const onSkip = (path: string, reason: string) => skipped.push(`${path.slice(parent.length)}: ${reason}`)
-  const store = await openFileStore({ root: join(parent, 'root'), create: true, onSkip })
+  const store = await openFileStore({ root: join(parent, 'base'), create: true, onSkip })
   return { parent, root: store.root, store, skipped }
 }
 
@@ -82,13 +82,13 @@ test('every key that is not refused has a path below the root, and no two share 
     fc.property(key, key, (a, b) => {
       if (keyProblem(a) !== null) {
         assert.throws(
-          () => keyPath('/root/dir', a),
+          () => keyPath('/base/dir', a),
           (error) => isFault(error, 'invalid'),
         )
         return
       }
-      assert.equal(keyPath('/root/dir', a), `/root/dir/${a}`)
-      if (a !== b && keyProblem(b) === null) assert.notEqual(keyPath('/root/dir', a), keyPath('/root/dir', b))
+      assert.equal(keyPath('/base/dir', a), `/base/dir/${a}`)
+      if (a !== b && keyProblem(b) === null) assert.notEqual(keyPath('/base/dir', a), keyPath('/base/dir', b))
     }),
   )
 })
@@ -145,10 +145,10 @@ test('a link out of the root is neither read, nor listed, nor written through', 
 
   assert.deepEqual(await keysOf(store), ['real'])
   assert.deepEqual(skipped.map((each) => each.split(':')[0]).toSorted(), [
-    '/root/dangling',
-    '/root/file-link',
-    '/root/folder-link',
-    '/root/loop',
+    '/base/dangling',
+    '/base/file-link',
+    '/base/folder-link',
+    '/base/loop',
   ])
 
   await store.put('file-link', utf8('now a file'))
@@ -179,9 +179,9 @@ test('names that are not UTF-8, pipes and unfinished writes are no objects', asy
   await store.put('good', utf8('good'))
   assert.deepEqual(await keysOf(store), ['good'])
   assert.deepEqual(skipped.toSorted(), [
-    '/root/café: its name is not UTF-8 (shown as Latin-1)',
-    '/root/dÿ: its name is not UTF-8 (shown as Latin-1)',
-    '/root/pipe: it is neither a file nor a folder (a device, pipe or socket)',
+    '/base/café: its name is not UTF-8 (shown as Latin-1)',
+    '/base/dÿ: its name is not UTF-8 (shown as Latin-1)',
+    '/base/pipe: it is neither a file nor a folder (a device, pipe or socket)',
   ])
   assert.equal(await store.head('pipe'), null)
   await assert.rejects(store.get('pipe'), (error) => isFault(error, 'not-found'))
