@@ -295,6 +295,15 @@ describe('a query session', () => {
     } finally {
       await short.close()
     }
+    const idle = await lake.session({ bounds: { timeMs: 400 } })
+    const unread = await idle.stream('SELECT i FROM range(100000) t(i)')
+    const next = await idle.stream('SELECT 1')
+    await assert.rejects(async () => {
+      for await (const page of unread.pages) assert.ok(page.length > 0)
+    }, /longer than 400 ms/)
+    for await (const page of next.pages) assert.deepEqual(page, [[1]])
+    await idle.stream('SELECT 2')
+    await idle.close()
     const stop = new AbortController()
     const running = session.run('SELECT count(*) FROM range(1000000) a, range(1000000) b', { signal: stop.signal })
     setTimeout(() => stop.abort(), 100)

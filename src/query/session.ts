@@ -82,6 +82,7 @@ export class Session implements QuerySession {
         for await (const _page of stream.pages);
       }
       const stream = await this.#execute(last, run)
+      run.handOver()
       return { ...stream, pages: run.toItsEnd(stream.pages) }
     } catch (error) {
       run.end()
@@ -143,11 +144,16 @@ export class Session implements QuerySession {
 
   async #select(tokens: readonly Token[], scope: NameScope, run: Run, prefix: string): Promise<ResultStream> {
     const { duck, scans, sql } = await this.#prepare(tokens, scope, run)
-    const stopped = run.onAbort(() => duck.interrupt())
+    // A stream that nobody reads on is closed when its time is over; one that is being read closes itself.
+    let busy = true
+    let closed = false
     const close = (): void => {
+      if (closed) return
+      closed = true
       stopped()
       duck.close()
     }
+    const stopped = run.onAbort(() => (busy ? duck.interrupt() : close()))
     try {
       const result = await duck.stream(prefix + sql)
       const columns = columnTypes(result)
@@ -156,7 +162,9 @@ export class Session implements QuerySession {
         try {
           for (;;) {
             run.check()
+            busy = true
             const chunk = await result.fetchChunk()
+            busy = false
             run.check()
             if (chunk === null || chunk.rowCount === 0) return
             const page = counter.take(chunk.getRows().map((row) => row.map(cellOf)))
@@ -169,6 +177,7 @@ export class Session implements QuerySession {
           close()
         }
       }
+      busy = false
       return { columns, pages: pages(), scans, truncated: () => counter.truncated }
     } catch (error) {
       close()
@@ -331,8 +340,8 @@ class Run {
   onAbort(interrupt: () => void): () => void {
     let repeat: NodeJS.Timeout | undefined
     const start = (): void => {
-      interrupt()
       repeat = setInterval(interrupt, INTERRUPT_EVERY_MS)
+      interrupt()
     }
     if (this.signal.aborted) start()
     else this.signal.addEventListener('abort', start, { once: true })
@@ -359,6 +368,12 @@ class Run {
   faultOf(error: unknown): unknown {
     if (this.signal.aborted) return this.signal.reason
     return error instanceof Error && error.message.startsWith('bug: ') ? error : statementFault(error)
+  }
+
+  /** From now on its caller reads at its own pace: when time is over, the next call need not wait for it. */
+  handOver(): void {
+    this.signal.addEventListener('abort', () => this.end(), { once: true })
+    if (this.signal.aborted) this.end()
   }
 
   async *toItsEnd(pages: AsyncIterable<Cell[][]>): AsyncGenerator<Cell[][]> {
