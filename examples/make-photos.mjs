@@ -467,6 +467,8 @@ async function others() {
       .tiff({ compression: 'deflate', predictor: 'horizontal' })
       .toBuffer(),
     '2024/iceland/cut off.jpg': broken.subarray(0, Math.floor(broken.length * 0.6)),
+    // So little that not even its size can be told: one photo that no extractor can read.
+    '2024/iceland/copy interrupted.jpg': broken.subarray(0, 512),
     '2024/iceland/notes.txt': Buffer.from('Lighthouse opens at ten. Bring the long lens, the seals are far out.\n'),
     '2024/expenses.csv': Buffer.from(
       'date,what,amount,currency\n2024-06-21,ferry,4200,ISK\n2024-06-22,soup,3150,ISK\n',
@@ -484,4 +486,4 @@ function save(path, bytes) {
 }
 for (const [i, photo] of photos.entries()) save(photo.path, await jpegOf(photo, i + 1))
 for (const [path, bytes] of Object.entries(await others())) save(path, bytes)
-console.log(`${photos.length + 7} files, ${Math.round(total / 1024)} KiB in ${folder}`)
+console.log(`${photos.length + 8} files, ${Math.round(total / 1024)} KiB in ${folder}`)

@@ -5,12 +5,13 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import ExifReader from 'exifreader'
 import sharp from 'sharp'
+import { openExtractPool } from '../../src/extract/pool.ts'
 
 const folder = fileURLToPath(new URL('../../examples/photos', import.meta.url))
 const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   .map((name) => join(folder, name))
   .filter((path) => statSync(path).isFile())
-const whole = files.filter((path) => path.endsWith('.jpg') && !path.endsWith('cut off.jpg'))
+const whole = files.filter((path) => path.endsWith('.jpg') && !/(?:cut off|copy interrupted)\.jpg$/.test(path))
 
 function exifOf(path: string) {
   return ExifReader.load(readFileSync(path), { expanded: true })
@@ -18,7 +19,7 @@ function exifOf(path: string) {
 
 test('the sample photos are few and small', () => {
   const sizeBytes = files.reduce((sum, path) => sum + statSync(path).size, 0)
-  assert.equal(files.length, 27)
+  assert.equal(files.length, 28)
   assert.ok(sizeBytes < 600 * 1024, `${sizeBytes} bytes`)
 })
 
@@ -42,12 +43,45 @@ test('they have every orientation that cameras give, times with and without an o
   assert.ok(new Set(tags.map((exif) => exif.Model!.description)).size >= 5)
 })
 
-test('every picture decodes but the one that is cut off, and two files are no pictures', async () => {
+test('every picture decodes but the two that are cut off, and two files are no pictures', async () => {
   const broken: string[] = []
   for (const path of files) {
     await sharp(path, { failOn: 'error' })
       .stats()
       .catch(() => broken.push(path.slice(folder.length + 1).replaceAll('\\', '/')))
   }
-  assert.deepEqual(broken.sort(), ['2024/expenses.csv', '2024/iceland/cut off.jpg', '2024/iceland/notes.txt'])
+  assert.deepEqual(broken.sort(), [
+    '2024/expenses.csv',
+    '2024/iceland/copy interrupted.jpg',
+    '2024/iceland/cut off.jpg',
+    '2024/iceland/notes.txt',
+  ])
+})
+
+test('of the two, one still tells its size, the other not', async () => {
+  const extractPool = await openExtractPool({ workers: 1 })
+  try {
+    const outcomes = await Promise.all(
+      ['cut off', 'copy interrupted'].map((name) => {
+        const path = join(folder, `2024/iceland/${name}.jpg`)
+        const key = `2024/iceland/${name}.jpg`
+        return extractPool.extract({
+          bucket: 'b',
+          key,
+          versionId: 'null',
+          sizeBytes: statSync(path).size,
+          file: { path },
+        })
+      }),
+    )
+    assert.deepEqual(
+      outcomes.map(({ faults, metadata }) => [faults.map(({ kind }) => kind), 'image' in metadata]),
+      [
+        [[], true],
+        [['truncated'], false],
+      ],
+    )
+  } finally {
+    await extractPool.close()
+  }
 })
