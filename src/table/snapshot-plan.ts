@@ -15,6 +15,8 @@ export interface SnapshotPlan {
   removedPaths: ReadonlySet<string>
   /** True when the rows stay the same (compaction). */
   sameRows: boolean
+  /** Manifests before small ones are merged; default `limits.manifestsMergeCount`. */
+  mergeCount?: number
   nowMs: number
   summary: Record<string, string>
 }
@@ -29,7 +31,7 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
     addedDataFiles: plan.dataFiles,
     addedDeleteFiles: plan.deleteFiles,
     removedPaths: plan.removedPaths,
-    mergeCount: limits.manifestsMergeCount,
+    mergeCount: plan.mergeCount ?? limits.manifestsMergeCount,
     manifestBytesTarget: limits.manifestBytesTarget,
     dropOrphanedDeletes: plan.removedPaths.size > 0,
     nowMs: plan.nowMs,

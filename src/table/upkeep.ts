@@ -22,7 +22,7 @@ import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan } from '../iceberg/scan/scan.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
-import { type CompactionBounds, type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
+import { type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { reachableFiles } from './reachable.ts'
 import { planSnapshot } from './snapshot-plan.ts'
@@ -30,19 +30,13 @@ import { SUMMARY } from './table.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
 import { committedOffset, type TableWriter } from './writer.ts'
 
-const BOUNDS: CompactionBounds = {
-  filesPerStep: limits.compactFilesPerStep,
-  targetBytes: limits.compactTargetBytes,
-  turnBytesMax: limits.compactTurnBytesMax,
-  deadShare: limits.compactDeadShare,
-}
-
 /** One turn. Returns a sentence for each thing done; a table that others change meanwhile is left for the next turn. */
 export async function upkeep(writer: TableWriter): Promise<string[]> {
   const table = await writer.load()
   const done: string[] = []
   try {
-    if (fileCount(table) >= BOUNDS.filesPerStep) done.push(...(await compact(writer, table)))
+    const { filesPerStep } = writer.bounds
+    if (fileCount(table, filesPerStep) >= filesPerStep) done.push(...(await compact(writer, table)))
     done.push(...(await expire(writer)))
   } catch (error) {
     if (!isFault(error, 'conflict')) throw error
@@ -51,10 +45,10 @@ export async function upkeep(writer: TableWriter): Promise<string[]> {
 }
 
 /** By the snapshot's summary: free to ask after each commit. Unknown counts as many. */
-function fileCount({ metadata }: LoadedTable): number {
+function fileCount({ metadata }: LoadedTable, unknown: number): number {
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
   if (current === undefined) return 0
-  const of = (name: string) => Number(current.summary[name] ?? BOUNDS.filesPerStep)
+  const of = (name: string) => Number(current.summary[name] ?? unknown)
   return Math.max(of('total-data-files'), of('total-delete-files'))
 }
 
@@ -63,13 +57,13 @@ async function compact(writer: TableWriter, table: LoadedTable): Promise<string[
   const index = writer.indexContext
   if (index !== null) await catchUp(index, table)
   const plan = await planScan(io, table.metadata)
-  const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), BOUNDS)
+  const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), writer.bounds)
   if (choice !== null) {
     await rewriteData(writer, table, plan, choice)
     return [`compacted ${choice.why}`]
   }
   const deletes = [...new Map(plan.tasks.flatMap((task) => task.deletes).map((file) => [file.filePath, file])).values()]
-  const merge = chooseDeletes(deletes, BOUNDS)
+  const merge = chooseDeletes(deletes, writer.bounds)
   if (merge === null) return []
   await mergeDeletes(writer, table, plan, merge)
   return [`merged ${merge.length} delete files`]
@@ -183,6 +177,7 @@ async function replace(writer: TableWriter, base: LoadedTable, files: Replacemen
       return planSnapshot(io, metadata, {
         ...files,
         sameRows: true,
+        mergeCount: writer.bounds.manifestsMergeCount,
         nowMs: clock.nowMs(),
         summary: { [SUMMARY.commitId]: commitId, [SUMMARY.offset]: String(committedOffset(metadata)) },
       })
@@ -195,14 +190,16 @@ async function replace(writer: TableWriter, base: LoadedTable, files: Replacemen
 async function expire(writer: TableWriter): Promise<string[]> {
   const { catalog, io, clock } = writer.parts
   const before = await writer.load()
-  if (before.metadata.snapshots.length < limits.snapshotsKeptMax * 1.2) return []
+  const keepMax = writer.bounds.snapshotsKeptMax
+  if (before.metadata.snapshots.length < keepMax * 1.2) return []
   const { table: after } = await commitChange(catalog, before.ident, {
     commitId: uuidv7(clock.nowMs()),
     clock,
     plan: async ({ metadata }) => {
       const { change, snapshotIds } = expireSnapshots(metadata, {
         nowMs: clock.nowMs(),
-        keepMax: limits.snapshotsKeptMax,
+        ...(keepMax < limits.snapshotsKeptMin ? { keepMin: keepMax } : {}),
+        keepMax,
       })
       return snapshotIds.length === 0 ? null : change
     },

@@ -23,6 +23,7 @@ import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import type { Segment } from '../log/log.ts'
+import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { RowIndex } from './row-index.ts'
 import { planSnapshot } from './snapshot-plan.ts'
@@ -45,10 +46,13 @@ export interface WriterOptions {
   indexPath: string
   /** Name of the log that offsets refer to. */
   logName: string
+  /** Default `TABLE_BOUNDS`. */
+  bounds?: TableBounds
 }
 
 export class TableWriter {
   readonly name: string
+  readonly bounds: TableBounds
   readonly #parts: WriterParts
   readonly #definition: TableDefinition
   readonly #logName: string
@@ -58,6 +62,7 @@ export class TableWriter {
     this.#parts = parts
     this.#definition = options.definition
     this.#logName = options.logName
+    this.bounds = options.bounds ?? TABLE_BOUNDS
     this.name = formatIdent(options.definition.ident)
     this.#index = index === null ? null : { session: parts.session, io: parts.io, index, key: options.definition.key }
   }
@@ -240,6 +245,7 @@ export class TableWriter {
           deleteFiles,
           removedPaths: new Set(),
           sameRows: false,
+          mergeCount: this.bounds.manifestsMergeCount,
           nowMs: clock.nowMs(),
           summary,
         })

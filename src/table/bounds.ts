@@ -1,0 +1,19 @@
+/** The bounds of a table's commits and upkeep: those of `base/limits.ts`, which a simulation lowers so that all happens often. */
+import { limits } from '../base/limits.ts'
+import type { CompactionBounds } from './compaction-choice.ts'
+
+export interface TableBounds extends CompactionBounds {
+  /** Manifests in a snapshot before small ones are merged. */
+  manifestsMergeCount: number
+  /** Snapshots kept by count. */
+  snapshotsKeptMax: number
+}
+
+export const TABLE_BOUNDS: TableBounds = {
+  filesPerStep: limits.compactFilesPerStep,
+  targetBytes: limits.compactTargetBytes,
+  turnBytesMax: limits.compactTurnBytesMax,
+  deadShare: limits.compactDeadShare,
+  manifestsMergeCount: limits.manifestsMergeCount,
+  snapshotsKeptMax: limits.snapshotsKeptMax,
+}
