@@ -17,6 +17,12 @@ export const projectFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 /** The Node that runs Tidewater. */
 export const pinnedNode = join(projectFolder, 'node_modules', 'node', 'bin', 'node')
 
+/**
+ * The environment of what runs on the pinned Node: compiled code is kept, which spares more than half of a start. Nothing is
+ * lost when the folder cannot be written.
+ */
+export const nodeEnvironment = { ...process.env, NODE_COMPILE_CACHE: join(projectFolder, '.cache', 'compile') }
+
 const modules = join(projectFolder, 'node_modules')
 const stampFile = join(modules, '.tidewater-install')
 const lockFile = join(projectFolder, '.cache', 'install.lock')

@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join, sep } from 'node:path'
-import { ensureInstalled, projectFolder } from './setup.mjs'
+import { ensureInstalled, nodeEnvironment, projectFolder } from './setup.mjs'
 
 /** Suites that need engines from outside or minutes; `.ci/run` runs them. */
 const slowFolders = ['test/interop/', 'test/simulate/']
@@ -53,7 +53,7 @@ function testArgs(paths) {
 
 /** Runs the pinned Node; gives its exit code. */
 function run(args) {
-  const child = spawn(ensureInstalled(), args, { cwd: projectFolder, stdio: 'inherit' })
+  const child = spawn(ensureInstalled(), args, { cwd: projectFolder, stdio: 'inherit', env: nodeEnvironment })
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('exit', (code) => resolve(code ?? 1))

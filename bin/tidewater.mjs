@@ -8,7 +8,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ensureInstalled, projectFolder } from './setup.mjs'
+import { ensureInstalled, nodeEnvironment, projectFolder } from './setup.mjs'
 
 /** Several senders (npm, a supervisor, `timeout`) may say the same thing at once: the command hears it once. */
 const repeatMs = 1_000
@@ -18,7 +18,7 @@ const source = join(projectFolder, 'src', 'cli', 'main.ts')
 const [node, command] = existsSync(source)
   ? [ensureInstalled(), source]
   : [process.execPath, join(projectFolder, 'dist', 'cli', 'main.js')]
-const child = spawn(node, [command, ...process.argv.slice(2)], { stdio: 'inherit' })
+const child = spawn(node, [command, ...process.argv.slice(2)], { stdio: 'inherit', env: nodeEnvironment })
 
 const passedAt = new Map()
 function pass(signal) {
