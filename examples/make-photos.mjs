@@ -467,7 +467,7 @@ async function others() {
       .tiff({ compression: 'deflate', predictor: 'horizontal' })
       .toBuffer(),
     '2024/iceland/cut off.jpg': broken.subarray(0, Math.floor(broken.length * 0.6)),
-    // So little that not even its size can be told: one photo that no extractor can read.
+    // So little that its size cannot be told: what is known of it is its camera.
     '2024/iceland/copy interrupted.jpg': broken.subarray(0, 512),
     '2024/iceland/notes.txt': Buffer.from('Lighthouse opens at ten. Bring the long lens, the seals are far out.\n'),
     '2024/expenses.csv': Buffer.from(
