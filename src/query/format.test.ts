@@ -140,6 +140,10 @@ describe('a table for the terminal', () => {
     assert.match(text, /50 rows, 46 of them not shown/)
     assert.match(formatTable({ ...table(['n'], rows), truncated: true }), /first 50 rows, there are more/)
   })
+  it('shows the drawing of EXPLAIN as it is', () => {
+    const text = formatTable(table(['explain_key', 'explain_value'], [['plan', '┌─┐\n│x│\u001b']]))
+    assert.equal(text, '┌─┐\n│x│\\u001b\n')
+  })
   it('shows lists and objects as JSON with exact numbers', () => {
     assert.match(
       formatTable(table(['a'], [[{ b: [9007199254740993n, null, 'x'] }]])),

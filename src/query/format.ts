@@ -77,6 +77,8 @@ const COLUMN_MIN = 6
 
 /** A box with a header, numbers to the right; a last line says how many rows there are. */
 export function formatTable(result: Rows, options: TableOptions = {}): string {
+  if (isPlan(result))
+    return result.rows.map((row) => `${String(row[1]).split('\n').map(oneLine).join('\n')}\n`).join('')
   const rowsMax = options.rowsMax ?? 1_000
   const cellMax = options.cellMax ?? 200
   const widthMax =
@@ -110,6 +112,11 @@ export function formatTable(result: Rows, options: TableOptions = {}): string {
   }
   out.push(footer(result, hidden))
   return `${out.join('\n')}\n`
+}
+
+/** What EXPLAIN gives is a drawing of its own. */
+function isPlan(result: Rows): boolean {
+  return result.columns.map(({ name }) => name).join() === 'explain_key,explain_value'
 }
 
 function footer(result: Rows, hidden: number): string {

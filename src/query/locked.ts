@@ -6,10 +6,10 @@
  * statement may say is checked before (`check.ts`); the lock stands behind that check, not in its place.
  * Opening takes about 25 ms; a crash loses nothing, since nothing is kept in it.
  */
-import type { DuckDBResult } from '@duckdb/node-api'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { Duck, type DuckOptions, type DuckSession, ident, listLiteral } from '../duck/duck.ts'
+import { type RowStream, streamRows } from '../duck/stream.ts'
 import { guardStatements } from './guards.ts'
 import { macroStatements } from './macros.ts'
 
@@ -63,8 +63,8 @@ export class LockedDuck {
   }
 
   /** Runs a statement of a user and streams its result. */
-  async stream(sql: string): Promise<DuckDBResult> {
-    return this.session.raw.stream(sql)
+  async stream(sql: string): Promise<RowStream> {
+    return streamRows(this.session, sql)
   }
 
   interrupt(): void {
@@ -77,20 +77,13 @@ export class LockedDuck {
   }
 }
 
-/** DuckDB's name of a column's type; text that holds JSON keeps its alias. */
-export function columnTypes(result: DuckDBResult): { name: string; type: string }[] {
-  return result.columnNames().map((name, index) => {
-    const type = result.columnType(index)
-    return { name, type: type.alias ?? String(type) }
-  })
-}
-
 /** Schemas that `references.ts` and `compile.ts` put before names; a message is about what the user wrote. */
 const INTERNAL_SCHEMA = /"?[~@]\d+"?\./g
 
 /** An error of DuckDB while a user's statement is read or run, as a fault. */
 export function statementFault(error: unknown): Fault {
-  if (error instanceof Fault) return error
+  // The sessions' faults have DuckDB's own words; those of reading tables have ours and stay as they are.
+  if (error instanceof Fault) return error.message === messageOf(error.cause) ? statementFault(error.cause) : error
   const message = messageOf(error).replaceAll(INTERNAL_SCHEMA, '')
   if (/^INTERRUPT/.test(message)) return new Fault('cancelled', 'the statement was stopped', {}, error)
   if (/^Out of Memory/i.test(message)) {

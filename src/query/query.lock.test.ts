@@ -293,7 +293,7 @@ describe('SQL from outside', () => {
         "SELECT * FROM 'http://127.0.0.1:9/x.parquet'",
       ]) {
         await assert.rejects(
-          duck.stream(sql).then((result) => result.fetchChunk()),
+          duck.stream(sql).then((result) => result.next()),
           sql,
         )
       }

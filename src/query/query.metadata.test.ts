@@ -61,7 +61,7 @@ describe('metadata tables', () => {
   const columns = async (sql: string): Promise<string[]> =>
     (await session.run(sql)).columns.map((column) => column.name)
 
-  it('lists snapshots', async () => {
+  it('lists snapshots with their summaries', async () => {
     const result = await session.run('SELECT * FROM default.events.snapshots')
     assert.deepEqual(
       result.columns.map(({ name, type }) => `${name} ${type}`),

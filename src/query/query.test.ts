@@ -313,7 +313,7 @@ describe('a query session', () => {
     )
   })
 
-  it('bounds memory', async () => {
+  it('bounds the memory of a statement', async () => {
     const small = await lake.session({ bounds: { memoryMiB: 64 } })
     try {
       const sql = 'SELECT count(*) FROM (SELECT DISTINCT hash(i) AS h FROM range(20000000) t(i))'

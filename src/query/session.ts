@@ -7,7 +7,7 @@ import { limits } from '../base/limits.ts'
 import type { LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
 import { compile } from './compile.ts'
 import { describeTarget, showNamespaces, showTables, type TextTable } from './describe.ts'
-import { columnTypes, LockedDuck, statementFault } from './locked.ts'
+import { LockedDuck, statementFault } from './locked.ts'
 import { type NameScope, resolveName, type SessionView } from './names.ts'
 import type { SqlParser } from './parser.ts'
 import type {
@@ -156,18 +156,18 @@ export class Session implements QuerySession {
     const stopped = run.onAbort(() => (busy ? duck.interrupt() : close()))
     try {
       const result = await duck.stream(prefix + sql)
-      const columns = columnTypes(result)
+      const { columns } = result
       const counter = new RowCounter(run.rowsMax, run.overflow)
       const pages = async function* (): AsyncGenerator<Cell[][]> {
         try {
           for (;;) {
             run.check()
             busy = true
-            const chunk = await result.fetchChunk()
+            const rows = await result.next()
             busy = false
             run.check()
-            if (chunk === null || chunk.rowCount === 0) return
-            const page = counter.take(chunk.getRows().map((row) => row.map(cellOf)))
+            if (rows === null) return
+            const page = counter.take(rows.map((row) => row.map(cellOf)))
             if (page.length > 0) yield page
             if (counter.full) return
           }

@@ -11,68 +11,49 @@
  * | LIST, ARRAY; STRUCT, MAP | array; object (a map's keys as text) |
  * | anything else | DuckDB's own text |
  */
-import {
-  DuckDBArrayValue,
-  DuckDBBlobValue,
-  DuckDBDateValue,
-  DuckDBDecimalValue,
-  DuckDBListValue,
-  DuckDBMapValue,
-  DuckDBStructValue,
-  DuckDBTimestampMillisecondsValue,
-  DuckDBTimestampNanosecondsValue,
-  DuckDBTimestampSecondsValue,
-  DuckDBTimestampTZValue,
-  DuckDBTimestampValue,
-  DuckDBTimeValue,
-  DuckDBUnionValue,
-  type DuckDBValue,
-} from '@duckdb/node-api'
+import { unreachable } from '../base/assert.ts'
+import { type DuckValue, decodeValue } from '../duck/value.ts'
 import { formatDate, formatTime, formatTimestamp } from '../iceberg/spec/time-text.ts'
 import { formatDecimal } from '../iceberg/spec/value-json.ts'
 
 export type Cell = null | boolean | number | bigint | string | Cell[] | { [key: string]: Cell }
 
-/** Days beyond the calendar's text: DuckDB's `infinity` and `-infinity`. */
-const DATE_INFINITY = 2_147_483_647
-
-export function cellOf(value: DuckDBValue): Cell {
-  if (value === null || typeof value === 'boolean' || typeof value === 'bigint' || typeof value === 'string')
-    return value
-  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
-  if (value instanceof DuckDBListValue || value instanceof DuckDBArrayValue) return value.items.map(cellOf)
-  if (value instanceof DuckDBStructValue) {
-    return Object.fromEntries(Object.entries(value.entries).map(([name, member]) => [name, cellOf(member)]))
+export function cellOf(value: DuckValue): Cell {
+  const decoded = decodeValue(value)
+  switch (decoded.kind) {
+    case 'scalar':
+      return typeof decoded.value === 'number' && !Number.isFinite(decoded.value)
+        ? String(decoded.value)
+        : decoded.value
+    case 'list':
+      return decoded.items.map(cellOf)
+    case 'struct':
+      return Object.fromEntries(decoded.members.map(([name, member]) => [name, cellOf(member)]))
+    case 'map':
+      return Object.fromEntries(decoded.entries.map(([key, member]) => [keyText(cellOf(key)), cellOf(member)]))
+    case 'decimal':
+      return formatDecimal(decoded.unscaled, decoded.scale)
+    case 'date':
+      return decoded.infinite === 0 ? formatDate(decoded.days) : infinity(decoded.infinite)
+    case 'time':
+      return formatTime(decoded.micros)
+    case 'timestamp': {
+      if (decoded.infinite !== 0) return infinity(decoded.infinite)
+      return formatTimestamp(decoded.value, decoded.unit) + (decoded.zoned ? 'Z' : '')
+    }
+    case 'bytes':
+      return Buffer.from(decoded.bytes).toString('hex')
+    case 'union':
+      return { [decoded.tag]: cellOf(decoded.value) }
+    case 'text':
+      return decoded.text
+    default:
+      return unreachable(decoded)
   }
-  if (value instanceof DuckDBMapValue) {
-    return Object.fromEntries(value.entries.map((entry) => [keyText(cellOf(entry.key)), cellOf(entry.value)]))
-  }
-  if (value instanceof DuckDBDecimalValue) return formatDecimal(value.value, value.scale)
-  if (value instanceof DuckDBTimestampValue) return timestamp(value.micros, value.isFinite)
-  if (value instanceof DuckDBTimestampTZValue) {
-    const text = timestamp(value.micros, value.isFinite)
-    return value.isFinite ? `${text}Z` : text
-  }
-  if (value instanceof DuckDBTimestampMillisecondsValue) return timestamp(value.millis * 1000n, value.isFinite)
-  if (value instanceof DuckDBTimestampSecondsValue) return timestamp(value.seconds * 1_000_000n, value.isFinite)
-  if (value instanceof DuckDBTimestampNanosecondsValue) {
-    return value.isFinite ? formatTimestamp(value.nanos, 'ns') : infinity(value.nanos > 0n)
-  }
-  if (value instanceof DuckDBDateValue) {
-    return Math.abs(value.days) >= DATE_INFINITY ? infinity(value.days > 0) : formatDate(value.days)
-  }
-  if (value instanceof DuckDBTimeValue) return formatTime(value.micros)
-  if (value instanceof DuckDBBlobValue) return Buffer.from(value.bytes).toString('hex')
-  if (value instanceof DuckDBUnionValue) return { [value.tag]: cellOf(value.value) }
-  return String(value)
 }
 
-function timestamp(micros: bigint, finite: boolean): string {
-  return finite ? formatTimestamp(micros) : infinity(micros > 0n)
-}
-
-function infinity(positive: boolean): string {
-  return positive ? 'infinity' : '-infinity'
+function infinity(sign: -1 | 1): string {
+  return sign > 0 ? 'infinity' : '-infinity'
 }
 
 /** A map's key as the name of a member. */
