@@ -7,6 +7,7 @@ import type { FileIO } from '../iceberg/file/file.ts'
 import { writeSnapshotFiles } from '../iceberg/file/snapshot-files.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import type { TableChange, TableMetadata } from '../iceberg/spec/table-metadata.ts'
+import { SUMMARY } from './table.ts'
 
 export interface SnapshotPlan {
   dataFiles: readonly DataFile[]
@@ -37,11 +38,17 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
     nowMs: plan.nowMs,
   })
   const operation = plan.sameRows ? 'replace' : operationOf(counts)
-  return snapshotChange(metadata, operation, {
+  const change = snapshotChange(metadata, operation, {
     snapshotId,
     manifestList,
     counts,
     timestampMs: plan.nowMs,
     summary: plan.summary,
   })
+  const offset = plan.summary[SUMMARY.offset]
+  if (offset === undefined) return change
+  return {
+    ...change,
+    updates: [...change.updates, { action: 'set-properties', updates: { [SUMMARY.offset]: offset } }],
+  }
 }

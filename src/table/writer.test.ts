@@ -4,6 +4,8 @@ import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { type Change, openTableBench, type TableBench } from '../../test/support/table-bench.ts'
 import { must } from '../base/assert.ts'
+import { append } from '../iceberg/action/append.ts'
+import { expireSnapshots } from '../iceberg/action/expire.ts'
 import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { compareIndex } from './index-upkeep.ts'
@@ -112,6 +114,32 @@ describe('the table writer', () => {
     await bench2.commitAll(writer)
     assert.equal((await bench2.rows(await writer.load())).length, 2)
     assert.equal(writer.indexContext, null)
+    await writer.close()
+    await bench2.close()
+  })
+
+  test('the offset is known even after somebody committed on top and expired every snapshot of ours', async () => {
+    const bench2 = await openTableBench()
+    const writer = await bench2.openWriter(definition('expired', 'upsert'))
+    await bench2.append([upsert('a', 1), upsert('b', 1)])
+    await bench2.commitAll(writer)
+    const ours = await writer.load()
+    const manifestList = must(ours.metadata.snapshots.at(-1), 'our snapshot')['manifest-list']
+    const theirs = await bench2.catalog.commit(
+      ours,
+      append(ours.metadata, { snapshotId: 42n, manifestList, timestampMs: Date.now(), counts: {} }),
+    )
+    const { change } = expireSnapshots(theirs.metadata, {
+      nowMs: Date.now() + 1e9,
+      olderThanMs: Date.now() + 1e9,
+      keepMin: 1,
+    })
+    const left = await bench2.catalog.commit(theirs, change)
+    assert.deepEqual(
+      left.metadata.snapshots.map((snapshot) => snapshot['snapshot-id']),
+      [42n],
+    )
+    assert.equal(await writer.committedOffset(), 2)
     await writer.close()
     await bench2.close()
   })

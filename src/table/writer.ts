@@ -2,18 +2,21 @@
  * The writer of one table: log entries in, one committed snapshot out.
  *
  * A commit is a plan of DuckDB statements over sealed segments; no row passes through JavaScript:
- *   1. `batch`    the entries [from, end) with the hash of their key
- *   2. `winners`  per key the entry that decides (fold), and for `insert-once` only keys that are new
+ *   1. `batch`    the entries [from, end), numbered `at`, with the hash of their key
+ *   2. `winners`  per key the entry that decides (fold), and for `insert-once` only keys that are new; as a bitmap over `at`
+ *                 too, so that the wide rows are filtered as they stream by, without a join and without a sort
  *   3. `old`      where the winners' keys stand now, by the row index
  *   4. data files from the winners, position deletes from `old`
- *   5. the snapshot; then the index learns the new positions from the files themselves
+ *   5. the snapshot; then the index learns the new positions: counted when the rows are in one file in the order of the
+ *      batch, else read from the files themselves
+ * An append has no keys: its entries go from the segments into data files by one statement.
  */
 import { assert, must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import { type DuckSession, ident } from '../duck/duck.ts'
+import { type DuckSession, ident, literal } from '../duck/duck.ts'
 import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { commitChange } from '../iceberg/catalog/commit.ts'
 import { writeDataFiles } from '../iceberg/file/data-writer.ts'
@@ -49,6 +52,11 @@ export interface WriterOptions {
   /** Default `TABLE_BOUNDS`. */
   bounds?: TableBounds
 }
+
+/** Of rows of `batch` (no row won: the bitmap is null, and so is this). */
+const WON = "get_bit(getvariable('tidewater_won'), at) = 1"
+/** Counted positions are compared with the file at so many places. */
+const POSITIONS_CHECKED = 16
 
 export class TableWriter {
   readonly name: string
@@ -133,11 +141,14 @@ export class TableWriter {
     const { mode } = this.#definition
     const { metadata } = table
     const nowMs = clock.nowMs()
-    await this.#readBatch(metadata, segments, from, end)
-    if (mode !== 'append') await this.#fold()
+    const source = this.#source(metadata, segments, from, end)
+    if (mode !== 'append') {
+      await this.#readBatch(source, from, end)
+      await this.#fold(end - from)
+    }
 
     const dataFiles = await writeDataFiles(session, io, {
-      relationSql: this.#winnersSql(metadata),
+      relationSql: this.#winnersSql(metadata, source),
       schema: currentSchema(metadata),
       spec: currentSpec(metadata),
       location: metadata.location,
@@ -145,6 +156,7 @@ export class TableWriter {
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })
+    if (mode === 'append' && sum(dataFiles) !== end - from) await this.#checkCount(source, from, end)
     const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
     if (dataFiles.length === 0 && deleteFiles.length === 0) return null
 
@@ -161,17 +173,24 @@ export class TableWriter {
     }
   }
 
-  async #readBatch(metadata: TableMetadata, segments: readonly Segment[], from: number, end: number): Promise<void> {
+  /** The entries [from, end) as the relation (offset, op, row). */
+  #source(metadata: TableMetadata, segments: readonly Segment[], from: number, end: number): string {
     const paths = segments.filter((segment) => segment.first < end && segment.end > from).map((segment) => segment.path)
     assert(paths.length > 0, 'a commit has entries')
-    const fields = currentSchema(metadata).fields
-    const source = segmentRelation(paths, fields, { from, end }, limits.logEntryBytesMax + 1024)
-    const hash =
-      this.#definition.mode === 'append' ? 'NULL' : keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
+    return segmentRelation(paths, currentSchema(metadata).fields, { from, end }, limits.logEntryBytesMax + 1024)
+  }
+
+  async #readBatch(source: string, from: number, end: number): Promise<void> {
+    const hash = keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
     await this.#parts.session.run(
-      `CREATE OR REPLACE TEMP TABLE batch AS SELECT "offset", op, ${hash} AS h, row FROM (${source})`,
+      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${from})::INTEGER AS at, op, ${hash} AS h, row FROM (${source})`,
     )
-    const count = Number(await this.#parts.session.value('SELECT count(*) FROM batch'))
+    await this.#checkCount('batch', from, end)
+  }
+
+  /** @throws Fault `corrupt` when `relation` does not have every entry of [from, end) */
+  async #checkCount(relation: string, from: number, end: number): Promise<void> {
+    const count = Number(await this.#parts.session.value(`SELECT count(*) FROM (FROM (${relation}))`))
     if (count !== end - from) {
       throw new Fault(
         'corrupt',
@@ -182,23 +201,25 @@ export class TableWriter {
   }
 
   /** One entry per key: the newest decides an upsert, the first an insert-once. */
-  async #fold(): Promise<void> {
+  async #fold(entries: number): Promise<void> {
     const { session } = this.#parts
     const { index } = must(this.#index, 'the index of a keyed table')
     const newest = this.#definition.mode === 'upsert'
     await session.run(
-      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}("offset") AS "offset" FROM batch GROUP BY h`,
+      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(at) AS at FROM batch GROUP BY h`,
     )
     await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
     if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
+    await session.run(`SET VARIABLE tidewater_won = (SELECT bitstring_agg(at, 0, ${entries - 1}) FROM winners)`)
   }
 
-  #winnersSql(metadata: TableMetadata): string {
+  #winnersSql(metadata: TableMetadata, source: string): string {
     const columns = currentSchema(metadata).fields.map(
       (field) => `${valueExpression(field, 'b.row')} AS ${ident(field.name)}`,
     )
-    const from = this.#definition.mode === 'append' ? 'batch b' : 'batch b JOIN winners w ON b."offset" = w."offset"'
-    return `SELECT ${columns.join(', ')} FROM ${from} WHERE b.op = 'upsert' ORDER BY b."offset"`
+    if (this.#definition.mode === 'append')
+      return `SELECT ${columns.join(', ')} FROM (${source}) b WHERE b.op = 'upsert'`
+    return `SELECT ${columns.join(', ')} FROM batch b WHERE b.op = 'upsert' AND ${WON}`
   }
 
   async #writeDeletes(metadata: TableMetadata, nowMs: number): Promise<DataFile[]> {
@@ -263,41 +284,61 @@ export class TableWriter {
     const { index, session } = context
     const current = must(table.metadata['current-snapshot-id'], 'the snapshot just committed')
     await index.change(current, async () => {
-      await index.addFiles(dataFiles)
+      const firstId = await index.addFiles(dataFiles)
       await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
+      const counted = dataFiles.length === 1 && inBatchOrder(table.metadata)
+      const rows = counted
+        ? `SELECT h, ${firstId}::INTEGER AS file, row_number() OVER () - 1 AS pos FROM batch WHERE op = 'upsert' AND ${WON} UNION ALL `
+        : ''
       await session.run(
-        'CREATE OR REPLACE TEMP TABLE learnt AS SELECT w.h, NULL::INTEGER AS file, NULL::BIGINT AS pos FROM winners w JOIN batch b USING ("offset") WHERE b.op = \'delete\'',
+        `CREATE OR REPLACE TEMP TABLE learnt AS ${rows}SELECT h, NULL::INTEGER AS file, NULL::BIGINT AS pos FROM batch WHERE op = 'delete' AND ${WON}`,
       )
-      if (dataFiles.length > 0) {
-        const tasks = dataFiles.map((file) => ({
-          file,
-          sequenceNumber: table.metadata['last-sequence-number'],
-          deletes: [],
-        }))
-        const written = await positions(context, {
-          snapshot: null,
-          schema: currentSchema(table.metadata),
-          tasks,
-          manifestsRead: 0,
-          manifestsSkipped: 0,
-          filesSkipped: 0,
-        })
-        await session.run(`INSERT INTO learnt ${written}`)
-      }
-      await index.put('SELECT h, file, pos FROM learnt')
+      if (counted) await this.#checkPositions(context, dataFiles[0]!)
+      else if (dataFiles.length > 0)
+        await session.run(`INSERT INTO learnt ${await this.#writtenRows(context, table, dataFiles)}`)
+      await index.put('learnt', Number(await session.value('SELECT count(*) FROM learnt')))
     })
     await index.merge()
   }
+
+  /** The relation (h, file, pos) of files just written, as they are. */
+  #writtenRows(context: IndexContext, table: LoadedTable, dataFiles: readonly DataFile[]): Promise<string> {
+    const sequenceNumber = table.metadata['last-sequence-number']
+    return positions(context, {
+      snapshot: null,
+      schema: currentSchema(table.metadata),
+      tasks: dataFiles.map((file) => ({ file, sequenceNumber, deletes: [] })),
+      manifestsRead: 0,
+      manifestsSkipped: 0,
+      filesSkipped: 0,
+    })
+  }
+
+  /** DuckDB keeps the order of rows through a scan, a filter and a COPY; a wrong position would delete a wrong row. */
+  async #checkPositions({ io, session, key }: IndexContext, file: DataFile): Promise<void> {
+    const last = file.recordCount - 1
+    const places = Array.from({ length: POSITIONS_CHECKED }, (_, at) =>
+      Math.round((last * at) / (POSITIONS_CHECKED - 1)),
+    )
+    const local = await io.localFile(file.filePath)
+    const wrong = await session.value(
+      `SELECT count(*) FROM (SELECT ${keyHash(key, ident)} AS h, file_row_number AS pos FROM read_parquet(${literal(local)}) WHERE file_row_number IN (${[...new Set(places)].join(', ')})) f
+      JOIN learnt l ON l.pos = f.pos WHERE l.h <> f.h`,
+    )
+    assert(Number(wrong) === 0, 'rows are in the file in the order of the batch')
+  }
 }
 
-/** The offset that the newest snapshot of ours in the current one's ancestry carries; 0 when there is none. */
+/**
+ * The offset that the newest snapshot of ours in the current one's ancestry carries; 0 when there is none. If the ancestry
+ * breaks off because somebody expired our snapshots beneath theirs, the table property of the same name says it.
+ */
 export function committedOffset(metadata: TableMetadata): number {
   const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
   let id = metadata['current-snapshot-id']
-  // At most one step per snapshot: parents that were expired end the walk.
   for (let steps = 0; id !== undefined && steps <= metadata.snapshots.length; steps++) {
     const snapshot = byId.get(id)
-    if (snapshot === undefined) break
+    if (snapshot === undefined) return Number(metadata.properties[SUMMARY.offset] ?? 0)
     const offset = snapshot.summary[SUMMARY.offset]
     if (offset !== undefined) return Number(offset)
     id = snapshot['parent-snapshot-id']
