@@ -131,8 +131,9 @@ export interface LoadedConfig {
 
 /** Reads `file`, or the first configuration file in `dir`, or gives the defaults. @throws Fault `invalid`, `not-found` */
 export async function loadConfig(file: string | undefined, dir: string): Promise<LoadedConfig> {
-  const found =
-    file === undefined ? await firstExisting(CONFIG_FILES.map((name) => path.join(dir, name))) : path.resolve(dir, file)
+  const named = file === undefined ? null : path.resolve(dir, file)
+  const found = await firstExisting(named === null ? CONFIG_FILES.map((name) => path.join(dir, name)) : [named])
+  if (found === null && named !== null) throw new Fault('not-found', `there is no configuration file ${named}`)
   if (found === null) return { config: parseConfig({}, 'defaults'), file: null }
   return { config: parseConfig(await readConfigFile(found), found), file: found }
 }

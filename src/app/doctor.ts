@@ -31,7 +31,7 @@ export async function examine(home: Home, config: Config, configDir: string): Pr
       () => true,
     )
   ) {
-    add('home', 'note', `${home.dir} holds no catalog yet; tidewater ingest makes one`)
+    add('home', 'note', `${home.dir} holds no tables yet; tidewater quickstart or tidewater ingest makes them`)
     return findings
   }
   const disk = await statfs(home.dir)

@@ -17,7 +17,7 @@ import { upkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
 import { Buckets } from './buckets.ts'
 import type { Config } from './config.ts'
-import type { Home } from './home.ts'
+import { type Home, homeExists } from './home.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 
@@ -40,8 +40,10 @@ export interface Engine extends Reader {
   writers: ReadonlyMap<string, TableWriter>
   /** The tables' logs, by the same names. */
   logs: ReadonlyMap<string, Log>
-  /** Follows everything until `close`. */
+  /** Follows everything until `finish` or `close`. */
   start(onFault: (fault: Fault, retryInMs: number) => void): void
+  /** Ends following, then passes on and commits what was accepted. @throws Fault: then the rest stays in the logs */
+  finish(): Promise<void>
   /** Passes on and commits everything accepted so far. */
   drain(): Promise<void>
 }
@@ -63,6 +65,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       closers.push(() => opened.close())
       return opened
     }
+    await homeExists(home)
     // The logs first: their locks tell a second process that the home is taken, before it touches anything.
     const objectsLog = await log('objects')
     const tables = objectTables(config)
@@ -131,6 +134,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
+    const stop = async () => {
+      await objects.stop()
+      await Promise.all([...feeds.values()].map((feed) => feed.stop()))
+    }
     const drain = async () => {
       await objects.drain()
       for (const feed of feeds.values()) await feed.drain()
@@ -156,10 +163,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       start: (onFault) => {
         objects.start(onFault)
         for (const feed of feeds.values()) feed.start()
-        closers.push(async () => {
-          await objects.stop()
-          await Promise.all([...feeds.values()].map((feed) => feed.stop()))
-        })
+        closers.push(stop)
+      },
+      finish: async () => {
+        await stop()
+        await drain()
       },
       close,
     }

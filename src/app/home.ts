@@ -8,8 +8,9 @@
  *     state/         object versions known so far
  *     tmp/           scratch files; emptied at start
  */
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { Fault, messageOf, systemCode } from '../base/fault.ts'
 
 export const CATALOG_NAME = 'tidewater'
 export const HOME_DEFAULT = '.tidewater'
@@ -45,17 +46,69 @@ export function homeAt(dir: string | undefined, env: Readonly<Record<string, str
   }
 }
 
-/** Makes the folders. Scratch files of an earlier run are removed only with `clean`, by the process that owns the home. */
-export async function prepareHome(home: Home, options: { clean: boolean }): Promise<void> {
-  if (options.clean) await rm(path.join(home.dir, 'tmp'), { recursive: true, force: true })
-  for (const dir of [
-    home.warehouseDir,
-    path.join(home.dir, 'logs'),
-    path.join(home.dir, 'index'),
-    path.join(home.dir, 'state'),
-    home.scratchDir,
-    home.spillDir,
-  ]) {
-    await mkdir(dir, { recursive: true })
+/** Is there a catalog in the home? @throws Fault `invalid` when the home is no folder, `unavailable` when it cannot be looked into */
+export async function homeExists(home: Home): Promise<boolean> {
+  const isFolder = await look(home, home.dir, (stats) => stats.isDirectory())
+  if (isFolder === false) {
+    throw new Fault('invalid', `expected a folder for the state, got the file ${home.dir}; name another with --home`)
+  }
+  return (await look(home, home.catalogPath, (stats) => stats.isFile())) === true
+}
+
+/** For what only reads. @throws Fault `not-found` when there is nothing in the home yet */
+export async function requireHome(home: Home): Promise<void> {
+  if (await homeExists(home)) return
+  throw new Fault(
+    'not-found',
+    `${home.dir} holds no tables yet: tidewater quickstart or tidewater ingest makes them there, --home names another folder`,
+    { home: home.dir },
+  )
+}
+
+async function look<T>(
+  home: Home,
+  file: string,
+  at: (stats: { isDirectory(): boolean; isFile(): boolean }) => T,
+): Promise<T | null> {
+  try {
+    return at(await stat(file))
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOENT') return null
+    if (code === 'ENOTDIR') {
+      throw new Fault(
+        'invalid',
+        `${home.dir} cannot be a folder: a part of the path is a file; name another with --home`,
+      )
+    }
+    throw new Fault('unavailable', `cannot look into ${file}: ${messageOf(error)}`, { path: file }, error)
+  }
+}
+
+/**
+ * Makes the folders and empties the scratch folder, for the process that owns the home.
+ * @throws Fault `invalid` (the home is a file), `unavailable` (it cannot be written)
+ */
+export async function prepareHome(home: Home): Promise<void> {
+  await homeExists(home)
+  try {
+    await rm(path.join(home.dir, 'tmp'), { recursive: true, force: true })
+    for (const dir of [
+      home.warehouseDir,
+      home.logsDir,
+      path.join(home.dir, 'index'),
+      path.join(home.dir, 'state'),
+      home.scratchDir,
+      home.spillDir,
+    ]) {
+      await mkdir(dir, { recursive: true })
+    }
+  } catch (error) {
+    throw new Fault(
+      'unavailable',
+      `cannot write into ${home.dir}: ${messageOf(error)}; give it to the user that runs tidewater, or name another folder with --home`,
+      { home: home.dir },
+      error,
+    )
   }
 }

@@ -9,7 +9,7 @@ import type { FileIO } from '../iceberg/file/file.ts'
 import { storeIo } from '../iceberg/file/store-io.ts'
 import { openFileStore } from '../store/file.ts'
 import type { Config } from './config.ts'
-import { CATALOG_NAME, type Home, prepareHome } from './home.ts'
+import { CATALOG_NAME, type Home, prepareHome, requireHome } from './home.ts'
 
 export interface Reader {
   home: Home
@@ -21,11 +21,15 @@ export interface Reader {
   close(): Promise<void>
 }
 
-/** @param owner true for the one process that writes: it empties the scratch folder first */
+/**
+ * @param owner true for the one process that writes: it makes the folders, and empties the scratch folder first
+ * @throws Fault `not-found` when not the owner and the home holds nothing yet: reading never makes a home
+ */
 export async function openReader(home: Home, config: Config, owner = false): Promise<Reader> {
   const clock = systemClock
-  await prepareHome(home, { clean: owner })
-  const warehouse = await openFileStore({ root: home.warehouseDir, create: true })
+  if (owner) await prepareHome(home)
+  else await requireHome(home)
+  const warehouse = await openFileStore({ root: home.warehouseDir, create: owner })
   const io = storeIo(warehouse, { root: home.warehouseUri, scratchDir: home.scratchDir })
   const catalog = await openSqliteCatalog({
     path: home.catalogPath,

@@ -1,9 +1,12 @@
 /** Options and start-up shared by the commands. */
+import type { Stats } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Command } from 'commander'
 import { loadConfig } from '../app/config.ts'
 import { type Engine, type EngineOptions, openEngine } from '../app/engine.ts'
 import { type Home, homeAt } from '../app/home.ts'
+import { Fault, messageOf, systemCode } from '../base/fault.ts'
 
 export interface HomeOptions {
   home?: string
@@ -30,16 +33,44 @@ export async function settingOf(options: HomeOptions): Promise<Setting> {
 /** Opens the engine, runs `work`, and closes it whatever happens. */
 export async function withEngine<T>(options: EngineOptions, work: (engine: Engine) => Promise<T>): Promise<T> {
   const engine = await openEngine(options)
+  let result: T
   try {
-    return await work(engine)
-  } finally {
-    await engine.close()
+    result = await work(engine)
+  } catch (error) {
+    // What went wrong first is what to tell.
+    await engine.close().catch(() => undefined)
+    throw error
+  }
+  await engine.close()
+  return result
+}
+
+/** @throws Fault `not-found`, `invalid` when `dir` is no folder: before anything is made for it */
+export async function requireFolder(dir: string, what: string): Promise<void> {
+  if ((await lookAt(dir, what)).isDirectory()) return
+  throw new Fault('invalid', `${what}: expected a folder, got the file ${dir}`)
+}
+
+/** @throws Fault `not-found`, `invalid` when `file` is a folder */
+export async function requireFile(file: string, what: string): Promise<void> {
+  if (!(await lookAt(file, what)).isDirectory()) return
+  throw new Fault('invalid', `${what}: expected a file, got the folder ${file}`)
+}
+
+async function lookAt(file: string, what: string): Promise<Stats> {
+  try {
+    return await stat(file)
+  } catch (error) {
+    const missing = ['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')
+    if (missing) throw new Fault('not-found', `${what}: there is no ${file}; check the path`)
+    throw new Fault('unavailable', `${what}: cannot look at ${file}: ${messageOf(error)}`, {}, error)
   }
 }
 
-/** Aborted by the first Ctrl-C or SIGTERM. A second Ctrl-C ends the process at once. */
+/** Aborted by the first Ctrl-C or SIGTERM, or when nobody reads standard output any more. A second Ctrl-C ends the process at once. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController()
+  process.stdout.once('error', () => controller.abort())
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => {
       controller.abort()

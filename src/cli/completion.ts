@@ -51,10 +51,16 @@ function wordsOf(command: Command, path: string): Words[] {
 
 function bash(words: readonly Words[]): string {
   const cases = words.map(({ path, words: list }) => `    "${path}") words="${list.join(' ')}" ;;`)
+  const known = words.flatMap(({ path }) => (path === '' ? [] : [`"${path}"`]))
+  // Only words that make a command belong to the path; what is given to it comes after.
   return `_tidewater() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" path="" words="" i
-  for ((i = 1; i < COMP_CWORD && i < 3; i++)); do
-    case "\${COMP_WORDS[i]}" in -*) break ;; *) path="\${path:+$path }\${COMP_WORDS[i]}" ;; esac
+  local current="\${COMP_WORDS[COMP_CWORD]}" path="" next="" words="" i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    next="\${path:+$path }\${COMP_WORDS[i]}"
+    case "$next" in
+      ${known.join('|')}) path="$next" ;;
+      *) break ;;
+    esac
   done
   case "$path" in
 ${cases.join('\n')}

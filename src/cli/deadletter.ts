@@ -1,11 +1,12 @@
 /** `tidewater deadletter`: what could not be taken, and sending it again. */
 import type { Command } from 'commander'
+import { requireHome } from '../app/home.ts'
 import { openReader } from '../app/reader.ts'
 import { DEAD_LETTERS, replayLetters } from '../app/replay.ts'
 import { openSql } from '../app/sql.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
-import { type HomeOptions, homeOption, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, homeOption, requireFolder, settingOf, withEngine } from './common.ts'
 import { type OutputOptions, printPairs } from './output.ts'
 
 type LetterOptions = HomeOptions &
@@ -22,6 +23,7 @@ export function addDeadletter(program: Command): void {
       query(
         options,
         `SELECT id, stage, code, subject, reason, payload_bytes, status, updated_at FROM ${DEAD_LETTERS} ${options.all === true ? '' : "WHERE status = 'open'"} ORDER BY updated_at DESC, id`,
+        () => process.stdout.write(options.json === true ? '' : 'no dead letters\n'),
       ),
     )
   homeOption(letters.command('show <id>'))
@@ -41,24 +43,29 @@ export function addDeadletter(program: Command): void {
       '\nExamples:\n  tidewater deadletter replay\n  tidewater deadletter replay --stage extract --directory ~/Pictures --bucket photos',
     )
     .action(async (ids: string[], options: LetterOptions) => {
+      if (options.objects !== undefined) await requireFolder(options.objects, '--objects')
+      if (options.directory !== undefined) await requireFolder(options.directory, '--directory')
       const setting = await settingOf(options)
+      await requireHome(setting.home)
       const counts = await withEngine(setting, (engine) => replayLetters(engine, { ids, ...options }))
       printPairs({ ...counts }, options)
     })
+  letters.addHelpText('after', '\nExamples:\n  tidewater deadletter list\n  tidewater deadletter replay')
 }
 
-async function query(options: LetterOptions, sql: string): Promise<void> {
+async function query(options: LetterOptions, sql: string, missing: () => void): Promise<void> {
   const { home, config } = await settingOf(options)
   const reader = await openReader(home, config)
   try {
     const session = await openSql(reader)
     try {
-      const result = await session.run(sql)
-      process.stdout.write(options.json === true ? formatJsonLines(result) : formatTable(result))
-    } catch (error) {
-      // A home that never had a letter has no table of them.
-      if (!isFault(error, 'not-found')) throw error
-      if (options.json !== true) process.stdout.write('no dead letters\n')
+      const result = await session.run(sql).catch((error: unknown) => {
+        // A home that never had a letter has no table of them.
+        if (isFault(error, 'not-found')) return null
+        throw error
+      })
+      if (result === null || result.rows.length === 0) missing()
+      else process.stdout.write(options.json === true ? formatJsonLines(result) : formatTable(result))
     } finally {
       await session.close()
     }
@@ -73,5 +80,11 @@ async function show(id: string, options: LetterOptions): Promise<void> {
   await query(
     { ...options, json: true },
     `SELECT *, TRY(decode(payload)) AS payload_text FROM ${DEAD_LETTERS} WHERE id LIKE '${id}%'`,
+    () => {
+      throw new Fault(
+        'not-found',
+        `no dead letter has an id that begins with ${id}; see tidewater deadletter list --all`,
+      )
+    },
   )
 }

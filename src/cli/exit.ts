@@ -1,5 +1,6 @@
 /** Exit codes, and how a failure is told. Documented in docs/cli.md. */
 import { type FaultKind, isFault, messageOf } from '../base/fault.ts'
+import { stringifyJson } from '../base/json.ts'
 
 export const EXIT = {
   ok: 0,
@@ -36,13 +37,22 @@ const EXIT_OF: Record<FaultKind, number> = {
 /** Tells a failure on standard error and gives the exit code. */
 export function reportFailure(error: unknown, json: boolean): number {
   if (isFault(error)) {
-    const line = json
-      ? JSON.stringify({ error: { kind: error.kind, message: error.message, retry: error.retry } })
-      : `tidewater: ${error.message}`
-    process.stderr.write(`${line}\n`)
-    return EXIT_OF[error.kind]
+    const { kind, message, retry, facts } = error
+    tell(json ? { kind, message, retry, facts } : `tidewater: ${message}`)
+    return EXIT_OF[kind]
   }
-  const stack = error instanceof Error ? error.stack : undefined
-  process.stderr.write(`tidewater: unexpected: ${messageOf(error)}\n${stack ?? ''}\n`)
+  const message = `unexpected: ${messageOf(error)}`
+  const stack = (error instanceof Error ? error.stack : undefined) ?? ''
+  tell(json ? { kind: 'unexpected', message, retry: 'never', facts: { stack } } : `tidewater: ${message}\n${stack}`)
   return EXIT.unexpected
+}
+
+/** A command line that cannot be understood; for people its message has been printed already. */
+export function reportUsage(message: string, json: boolean): number {
+  if (json) tell({ kind: 'invalid', message, retry: 'never', facts: {} })
+  return EXIT.usage
+}
+
+function tell(what: string | { kind: string; message: string; retry: string; facts: object }): void {
+  process.stderr.write(`${typeof what === 'string' ? what : stringifyJson({ error: what })}\n`)
 }

@@ -6,7 +6,7 @@ import type { Engine } from '../app/engine.ts'
 import { type IngestCounts, ingestDirectory, ingestEvents } from '../app/ingest.ts'
 import { Fault } from '../base/fault.ts'
 import type { CommitReport } from '../table/table.ts'
-import { type HomeOptions, homeOption, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, homeOption, requireFile, requireFolder, settingOf, withEngine } from './common.ts'
 import { type Progress, progressLine } from './progress.ts'
 
 interface IngestOptions extends HomeOptions {
@@ -37,6 +37,7 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
       if ((dir === undefined) === (options.events === undefined)) {
         throw new Fault('invalid', 'expected a directory, or --events FILE; see tidewater ingest --help')
       }
+      await check(dir, options)
       const setting = await settingOf(options)
       const progress = progressLine()
       const commits: CommitReport[] = []
@@ -55,6 +56,30 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
     })
 }
 
+/** What the command line names must be there before anything is opened or made. */
+async function check(dir: string | undefined, options: IngestOptions): Promise<void> {
+  const { bucket, events, objects } = options
+  if (dir !== undefined) {
+    if (objects !== undefined)
+      throw new Fault('invalid', '--objects goes with --events; a directory holds its own bytes')
+    await requireFolder(path.resolve(dir), 'the directory to ingest')
+    bucketOf(path.resolve(dir), options)
+    return
+  }
+  if (bucket !== undefined) throw new Fault('invalid', '--bucket goes with a directory; events name their buckets')
+  if (events !== undefined && events !== '-') await requireFile(events, '--events')
+  if (objects !== undefined) await requireFolder(objects, '--objects')
+}
+
+function bucketOf(root: string, { bucket }: IngestOptions): string {
+  const name = bucket ?? path.basename(root)
+  if (/^[^/\0]{1,255}$/.test(name)) return name
+  throw new Fault(
+    'invalid',
+    `expected a bucket name of 1 to 255 characters without "/", got "${name}"; give one with --bucket`,
+  )
+}
+
 async function run(
   engine: Engine,
   dir: string | undefined,
@@ -64,7 +89,7 @@ async function run(
   const onEvents = (events: number) => progress.show(`${events} changes found`)
   if (dir !== undefined) {
     const root = path.resolve(dir)
-    return ingestDirectory(engine, { root, bucket: options.bucket ?? path.basename(root), onEvents })
+    return ingestDirectory(engine, { root, bucket: bucketOf(root, options), onEvents })
   }
   const file = options.events ?? '-'
   const input = file === '-' ? process.stdin : createReadStream(file)

@@ -67,7 +67,8 @@ export function addQuickstart(program: Command): void {
           engine.start((fault, retryInMs) => print(`waiting ${retryInMs} ms: ${fault.message}`))
           const directory = await attachDirectory(engine, root, BUCKET)
           await directory.watch(signal, (message) => print(message))
-          print('\nfinishing …')
+          print('\nfinishing … (Ctrl-C again ends at once; what was accepted is not lost)')
+          await engine.finish()
         },
       )
     })

@@ -11,7 +11,13 @@ import { type OutputOptions, printItems, printPairs } from './output.ts'
 type TableOptions = HomeOptions & OutputOptions & { limit?: string }
 
 export function addTable(program: Command): void {
-  const table = program.command('table').description('list tables and look into them')
+  const table = program
+    .command('table')
+    .description('list tables and look into them')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tidewater table list\n  tidewater table rows default.s3_content_metadata --limit 5',
+    )
   const sub = (usage: string, description: string, example: string) =>
     homeOption(table.command(usage))
       .description(description)

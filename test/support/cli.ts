@@ -18,6 +18,7 @@ export interface CliResult {
 export interface CliOptions {
   input?: string
   cwd?: string
+  env?: NodeJS.ProcessEnv
   /** Told of the process as soon as it runs. */
   onStart?: (child: ChildProcess) => void
 }
@@ -27,6 +28,7 @@ export function cli(args: readonly string[], options: CliOptions = {}): Promise<
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [MAIN, ...args], {
       cwd: options.cwd ?? process.cwd(),
+      env: options.env ?? process.env,
       stdio: 'pipe',
       timeout: TIMEOUT_MS,
       killSignal: 'SIGKILL',

@@ -101,7 +101,7 @@ export class ObjectsService {
 
   /** Passes on everything that the objects log holds now. */
   async drain(): Promise<void> {
-    while (this.#position < this.#parts.objects.end && !this.#stop.signal.aborted) await this.#window()
+    while (this.#position < this.#parts.objects.end) await this.#window()
   }
 
   /** Follows the objects log until `stop`. A failure is told to `onFault` and tried again. */
