@@ -33,7 +33,8 @@ export class Duck {
       threads: String(options.threads),
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
-      ...(options.spillDir === undefined ? {} : { temp_directory: options.spillDir }),
+      // Without a word here DuckDB would spill into the working directory.
+      temp_directory: options.spillDir ?? '',
     })
     const duck = new Duck(instance)
     const connection = await duck.connect()
@@ -133,7 +134,8 @@ function duckFault(error: unknown): Fault {
   if (error instanceof Fault) return error
   const message = messageOf(error)
   if (/^INTERRUPT/.test(message)) return new Fault('cancelled', 'the statement was interrupted', {}, error)
-  if (/^Out of Memory|memory limit|max_temp_directory_size/i.test(message)) return new Fault('limit', message, {}, error)
+  if (/^Out of Memory|memory limit|max_temp_directory_size/i.test(message))
+    return new Fault('limit', message, {}, error)
   if (/^IO Error|No space left/i.test(message)) return new Fault('unavailable', message, {}, error)
   return new Fault('invalid', message, {}, error)
 }
