@@ -2,8 +2,8 @@
  * The row index of one keyed table: key hash (128 bits) → where the key's row is (data file, position).
  *
  * A cache in a DuckDB file of its own, stamped with the snapshot it describes. Two tables make it up: `base`, large and
- * rarely touched, and `delta`, the newest word on a key (also "gone": no file). A small commit writes only the delta;
- * it is merged into the base when it has grown.
+ * rarely touched, and `delta`, newer words on keys (also "gone": no file), of which the last one counts. A small commit only
+ * appends to the delta, which is merged into the base when it has grown; a large one goes to the base at once.
  *
  * Crash story: every change of the index is one transaction that also moves the stamp. If the process dies between the
  * table's commit and the index's, the stamp is behind and `catchUp` brings it up from the files.
@@ -16,8 +16,8 @@ import { type DuckSession, ident, literal } from '../duck/duck.ts'
 import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 
 /** Raised when the layout changes: an index of another layout is built anew. */
-const LAYOUT = 2
-/** The delta is merged into the base beyond so many rows. */
+const LAYOUT = 3
+/** The delta is merged into the base beyond so many rows, and a commit of more goes to the base at once. */
 const DELTA_ROWS_MAX = 300_000
 
 /** A data file whose rows the index knows. */
@@ -36,6 +36,8 @@ export class RowIndex {
   #snapshotId: bigint | null = null
   #nextFileId = 0
   #deltaRows = 0
+  /** Of the last word in the delta. */
+  #word = 0
 
   private constructor(session: DuckSession, alias: string, path: string) {
     this.#session = session
@@ -81,26 +83,35 @@ export class RowIndex {
    * rows if another engine wrote them; all are given.
    */
   locate(keys: string): string {
-    const delta = this.name('delta')
-    return `SELECT d.h, d.file, d.pos FROM ${delta} d SEMI JOIN ${keys} k ON d.h = k.h WHERE d.file IS NOT NULL
-      UNION ALL SELECT b.h, b.file, b.pos FROM ${this.name('base')} b SEMI JOIN ${keys} k ON b.h = k.h
-      WHERE b.h NOT IN (SELECT d.h FROM ${delta} d SEMI JOIN ${keys} k ON d.h = k.h)`
+    const said = this.#newest(` SEMI JOIN ${keys} k ON d.h = k.h`)
+    return `WITH said AS MATERIALIZED (${said})
+      SELECT h, file, pos FROM said WHERE file IS NOT NULL
+      UNION ALL SELECT b.h, b.file, b.pos FROM (SELECT b.* FROM ${this.name('base')} b SEMI JOIN ${keys} k ON b.h = k.h) b
+      ANTI JOIN said d ON b.h = d.h`
   }
 
   /** All rows as (h, file, pos): for checks and merging. */
   get live(): string {
-    return `SELECT h, file, pos FROM ${this.name('delta')} WHERE file IS NOT NULL
+    return `SELECT h, file, pos FROM (${this.#newest('')}) WHERE file IS NOT NULL
       UNION ALL SELECT b.h, b.file, b.pos FROM ${this.name('base')} b ANTI JOIN ${this.name('delta')} d ON b.h = d.h`
   }
 
-  /** Registers files under new ids, inside the caller's transaction. */
-  async addFiles(files: readonly DataFile[]): Promise<void> {
-    if (files.length === 0) return
+  /** The last word on each key of the delta (`d`) that `joined` leaves, as (h, file, pos). */
+  #newest(joined: string): string {
+    return `SELECT h, last.file AS file, last.pos AS pos FROM (
+      SELECT d.h, arg_max(struct_pack(file := d.file, pos := d.pos), d.word) AS last FROM ${this.name('delta')} d${joined} GROUP BY d.h)`
+  }
+
+  /** Registers files under new, successive ids, inside the caller's transaction. Gives the first. */
+  async addFiles(files: readonly DataFile[]): Promise<number> {
+    const first = this.#nextFileId
+    if (files.length === 0) return first
     const values = files.map((file) => {
       const partition = literal(stringifyJson(file.partition.map(encodeValue)))
       return `(${this.#nextFileId++}, ${literal(file.filePath)}, ${file.specId}, ${partition})`
     })
     await this.#session.run(`INSERT INTO ${this.name('files')} VALUES ${values.join(', ')}`)
+    return first
   }
 
   /** All files, or those that `where` (a condition on id and path) selects. */
@@ -134,11 +145,13 @@ export class RowIndex {
     await this.#session.run(`INSERT INTO ${this.name('delete_files')} VALUES ${values}`)
   }
 
-  /** Makes relation `rows` (h, file, pos; file NULL: gone) the newest word on its keys. One row per key. */
-  async put(rows: string): Promise<void> {
-    const delta = this.name('delta')
-    await this.#session.run(`DELETE FROM ${delta} WHERE h IN (SELECT h FROM (${rows}))`)
-    await this.#session.run(`INSERT INTO ${delta} SELECT h, file, pos FROM (${rows})`)
+  /**
+   * Makes table `rows` (h, file, pos; file NULL: gone) the newest word on its keys, inside the caller's transaction. One row
+   * per key.
+   */
+  async put(rows: string, count: number): Promise<void> {
+    if (count > DELTA_ROWS_MAX) await this.#toBase(rows)
+    else await this.#session.run(`INSERT INTO ${this.name('delta')} SELECT h, file, pos, ${++this.#word} FROM ${rows}`)
   }
 
   /** Runs `work` and moves the stamp to `snapshotId`, in one transaction. */
@@ -156,20 +169,36 @@ export class RowIndex {
       throw error
     }
     this.#snapshotId = snapshotId
-    this.#deltaRows = Number(await this.#session.value(`SELECT count(*) FROM ${this.name('delta')}`))
+    await this.#countDelta()
+  }
+
+  async #countDelta(): Promise<void> {
+    const [delta] = await this.#session.rows(
+      `SELECT count(*) AS held, coalesce(max(word), 0) AS word FROM ${this.name('delta')}`,
+    )
+    this.#deltaRows = Number(delta?.['held'])
+    this.#word = Number(delta?.['word'])
   }
 
   /** Merges the delta into the base when it has grown past its bound, or when told to. */
   async merge(force = false): Promise<void> {
     if (this.#deltaRows === 0 || (!force && this.#deltaRows <= DELTA_ROWS_MAX)) return
-    await this.#session.transaction(async () => {
-      await this.#session.run(`DELETE FROM ${this.name('base')} WHERE h IN (SELECT h FROM ${this.name('delta')})`)
-      await this.#session.run(
-        `INSERT INTO ${this.name('base')} SELECT h, file, pos FROM ${this.name('delta')} WHERE file IS NOT NULL`,
-      )
-      await this.#session.run(`DELETE FROM ${this.name('delta')}`)
-    })
+    await this.#session.transaction(() => this.#toBase(null))
     this.#deltaRows = 0
+  }
+
+  /** The delta, and `rows` over it, become part of the base. */
+  async #toBase(rows: string | null): Promise<void> {
+    const [base, delta] = [this.name('base'), this.name('delta')]
+    const keys = rows === null ? '' : ` UNION ALL SELECT h FROM ${rows}`
+    await this.#session.run(`DELETE FROM ${base} WHERE h IN (SELECT h FROM ${delta}${keys})`)
+    const older = rows === null ? '' : ` ANTI JOIN ${rows} r ON d.h = r.h`
+    await this.#session.run(
+      `INSERT INTO ${base} SELECT h, file, pos FROM (${this.#newest(older)}) WHERE file IS NOT NULL`,
+    )
+    if (rows !== null)
+      await this.#session.run(`INSERT INTO ${base} SELECT h, file, pos FROM ${rows} WHERE file IS NOT NULL`)
+    await this.#session.run(`DELETE FROM ${delta}`)
   }
 
   /** Empties the index, inside the caller's transaction. */
@@ -200,8 +229,8 @@ export class RowIndex {
         `CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR)`,
       )
       await this.#session.run(`CREATE TABLE ${alias}.delete_files (path VARCHAR)`)
-      for (const name of ['base', 'delta'])
-        await this.#session.run(`CREATE TABLE ${alias}.${name} (h UHUGEINT, file INTEGER, pos BIGINT)`)
+      await this.#session.run(`CREATE TABLE ${alias}.base (h UHUGEINT, file INTEGER, pos BIGINT)`)
+      await this.#session.run(`CREATE TABLE ${alias}.delta (h UHUGEINT, file INTEGER, pos BIGINT, word BIGINT)`)
       await this.#session.run(`INSERT INTO ${alias}.meta VALUES (${LAYOUT}, ${literal(identity)}, NULL, 0)`)
     })
     this.#snapshotId = null
@@ -213,7 +242,7 @@ export class RowIndex {
     if (meta === undefined || meta['layout'] !== LAYOUT || meta['identity'] !== identity) return false
     this.#snapshotId = (meta['snapshot_id'] as bigint | null) ?? null
     this.#nextFileId = Number(meta['next_file_id'])
-    this.#deltaRows = Number(await this.#session.value(`SELECT count(*) FROM ${this.name('delta')}`))
+    await this.#countDelta()
     return true
   }
 }

@@ -2,8 +2,8 @@
  * The writer of one table: log entries in, one committed snapshot out.
  *
  * A commit is a plan of DuckDB statements over sealed segments; no row passes through JavaScript:
- *   1. `batch`    the entries [from, end), numbered `at`, with the hash of their key
- *   2. `winners`  per key the entry that decides (fold), and for `insert-once` only keys that are new; as a bitmap over `at`
+ *   1. `batch`    the entries [from, end), numbered `nth`, with the hash of their key
+ *   2. `winners`  per key the entry that decides (fold), and for `insert-once` only keys that are new; as a bitmap over `nth`
  *                 too, so that the wide rows are filtered as they stream by, without a join and without a sort
  *   3. `old`      where the winners' keys stand now, by the row index
  *   4. data files from the winners, position deletes from `old`
@@ -54,7 +54,7 @@ export interface WriterOptions {
 }
 
 /** Of rows of `batch` (no row won: the bitmap is null, and so is this). */
-const WON = "get_bit(getvariable('tidewater_won'), at) = 1"
+const WON = "get_bit(getvariable('tidewater_won'), nth) = 1"
 /** Counted positions are compared with the file at so many places. */
 const POSITIONS_CHECKED = 16
 
@@ -156,7 +156,7 @@ export class TableWriter {
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })
-    if (mode === 'append' && sum(dataFiles) !== end - from) await this.#checkCount(source, from, end)
+    if (mode === 'append' && sum(dataFiles) !== end - from) await this.#checkCount(`(${source})`, from, end)
     const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
     if (dataFiles.length === 0 && deleteFiles.length === 0) return null
 
@@ -183,14 +183,14 @@ export class TableWriter {
   async #readBatch(source: string, from: number, end: number): Promise<void> {
     const hash = keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
     await this.#parts.session.run(
-      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${from})::INTEGER AS at, op, ${hash} AS h, row FROM (${source})`,
+      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${from})::INTEGER AS nth, op, ${hash} AS h, row FROM (${source})`,
     )
     await this.#checkCount('batch', from, end)
   }
 
   /** @throws Fault `corrupt` when `relation` does not have every entry of [from, end) */
   async #checkCount(relation: string, from: number, end: number): Promise<void> {
-    const count = Number(await this.#parts.session.value(`SELECT count(*) FROM (FROM (${relation}))`))
+    const count = Number(await this.#parts.session.value(`SELECT count(*) FROM ${relation}`))
     if (count !== end - from) {
       throw new Fault(
         'corrupt',
@@ -206,11 +206,11 @@ export class TableWriter {
     const { index } = must(this.#index, 'the index of a keyed table')
     const newest = this.#definition.mode === 'upsert'
     await session.run(
-      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(at) AS at FROM batch GROUP BY h`,
+      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch GROUP BY h`,
     )
     await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
     if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
-    await session.run(`SET VARIABLE tidewater_won = (SELECT bitstring_agg(at, 0, ${entries - 1}) FROM winners)`)
+    await session.run(`SET VARIABLE tidewater_won = (SELECT bitstring_agg(nth, 0, ${entries - 1}) FROM winners)`)
   }
 
   #winnersSql(metadata: TableMetadata, source: string): string {
@@ -344,6 +344,11 @@ export function committedOffset(metadata: TableMetadata): number {
     id = snapshot['parent-snapshot-id']
   }
   return 0
+}
+
+/** Whether rows of one file stand in the order in which they were given. */
+function inBatchOrder(metadata: TableMetadata): boolean {
+  return currentSpec(metadata).fields.length === 0 && sortTerms(metadata).orderBySql === undefined
 }
 
 function sum(files: readonly DataFile[]): number {
