@@ -34,6 +34,11 @@ export interface SegmentLogOptions {
   name: string
   /** A segment that would grow beyond this is sealed and the next begun. Default `limits.logSegmentBytesMax`. */
   segmentBytesMax?: number
+  /**
+   * The next offset is at least this: a log that ends before it goes on there, and drops what it held. For a log that was
+   * lost after what was made of its entries had become durable elsewhere. Default 0.
+   */
+  endAtLeast?: number
   fs?: LogFs
 }
 
@@ -57,7 +62,7 @@ const FRAMES_CACHED_MAX = 8
  * @throws Fault `conflict` (another owner), `corrupt`, `invalid` (name), `unavailable`
  */
 export async function openSegmentLog(options: SegmentLogOptions): Promise<Log> {
-  const { name, fs = nodeLogFs, segmentBytesMax = limits.logSegmentBytesMax } = options
+  const { name, fs = nodeLogFs, segmentBytesMax = limits.logSegmentBytesMax, endAtLeast = 0 } = options
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) {
     throw new Fault(
       'invalid',
@@ -74,13 +79,38 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Log> {
     try {
       const sealed = await findSegments(fs, dir)
       const last = sealed.pop()
-      const active = await ActiveSegment.open(fs, dir, last?.first ?? 0)
+      let active = await ActiveSegment.open(fs, dir, last?.first ?? 0)
+      if (active.end < endAtLeast) active = await goOnAt(fs, dir, endAtLeast, sealed.splice(0), active)
       return new SegmentLog({ name, dir, fs, segmentBytesMax, sealed, active, unlock })
     } catch (error) {
       await unlock()
       throw error
     }
   })
+}
+
+/**
+ * Begins a segment at `offset` and removes those before it, the oldest first. Crash story: once the new segment's names are
+ * durable the log ends at `offset`; older segments that stay are dropped by the next trim.
+ */
+async function goOnAt(
+  fs: LogFs,
+  dir: string,
+  offset: number,
+  sealed: readonly Sealed[],
+  last: ActiveSegment,
+): Promise<ActiveSegment> {
+  const next = await ActiveSegment.open(fs, dir, offset)
+  await last.close()
+  for (const path of [...sealed.map((segment) => segment.path), last.path]) await removeSegment(fs, dir, path)
+  return next
+}
+
+/** A name goes durably before the next: a crash never leaves a gap in the middle. */
+async function removeSegment(fs: LogFs, dir: string, path: string): Promise<void> {
+  await fs.remove(path)
+  await fs.syncDirectory(dir)
+  await fs.remove(framesPath(path))
 }
 
 /** The segments in a directory, oldest first. The end of each is the beginning of the next. */
@@ -300,10 +330,7 @@ class SegmentLog implements Log {
         for (let oldest = this.#sealed[0]; oldest && oldest.end <= offset; oldest = this.#sealed[0]) {
           this.#sealed.shift()
           this.#frames.delete(oldest.path)
-          await this.#fs.remove(oldest.path)
-          // Names go durably one by one, oldest first: a crash never leaves a gap in the middle.
-          await this.#fs.syncDirectory(this.#dir)
-          await this.#fs.remove(framesPath(oldest.path))
+          await removeSegment(this.#fs, this.#dir, oldest.path)
         }
       }),
     )
