@@ -206,7 +206,7 @@ export class TableWriter {
     const { index } = must(this.#index, 'the index of a keyed table')
     const newest = this.#definition.mode === 'upsert'
     await session.run(
-      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch GROUP BY h`,
+      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch ${newest ? '' : "WHERE op = 'upsert'"} GROUP BY h`,
     )
     await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
     if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
