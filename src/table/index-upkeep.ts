@@ -5,13 +5,14 @@
  * columns and positions only), what the snapshot no longer has is forgotten. When delete files are gone but their data files
  * stay (a rollback), rows may have come back: then the index is built anew from the key columns.
  */
+import { messageOf } from '../base/fault.ts'
 import { type DuckSession, ident, listLiteral } from '../duck/duck.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
-import type { RowIndex } from './row-index.ts'
+import { RowIndex } from './row-index.ts'
 import { keyHash } from './transport.ts'
 
 export interface IndexContext {
@@ -19,6 +20,40 @@ export interface IndexContext {
   io: FileIO
   index: RowIndex
   key: readonly string[]
+}
+
+/** What an index file says it belongs to. */
+export function indexIdentity(table: LoadedTable, key: readonly string[]): string {
+  return `${table.metadata['table-uuid']} ${JSON.stringify(key)}`
+}
+
+/** What looking at an index found: it agrees, describes an older snapshot (it catches up at the next start), or must be built anew. */
+export type IndexState = { kind: 'agrees' } | { kind: 'behind' } | { kind: 'unusable'; why: string }
+
+/** Looks at the index of a table without changing it. */
+export async function examineIndex(
+  parts: { session: DuckSession; io: FileIO },
+  table: LoadedTable,
+  key: readonly string[],
+  path: string,
+): Promise<IndexState> {
+  let index: RowIndex | null
+  try {
+    index = await RowIndex.peek(parts.session, 'examined', path, indexIdentity(table, key))
+  } catch (error) {
+    return { kind: 'unusable', why: `cannot be opened: ${messageOf(error)}` }
+  }
+  if (index === null) return { kind: 'unusable', why: 'belongs to another table or layout' }
+  try {
+    if (index.snapshotId !== (table.metadata['current-snapshot-id'] ?? null)) return { kind: 'behind' }
+    const { missing, extra } = await compareIndex({ ...parts, index, key }, table)
+    if (missing + extra === 0) return { kind: 'agrees' }
+    return { kind: 'unusable', why: `${missing} rows of the table are missing in it and ${extra} are too many` }
+  } catch (error) {
+    return { kind: 'unusable', why: `cannot be read: ${messageOf(error)}` }
+  } finally {
+    await index.close()
+  }
 }
 
 export type CatchUp = 'current' | 'caught-up' | 'rebuilt'

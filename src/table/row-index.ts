@@ -68,6 +68,20 @@ export class RowIndex {
     return index
   }
 
+  /** Opens an index to look at it, changing nothing. Null when there is none that belongs to the table. @throws Fault */
+  static async peek(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex | null> {
+    const index = new RowIndex(session, alias, path)
+    await index.#attach(' (READ_ONLY)')
+    try {
+      if (await index.#load(identity)) return index
+    } catch (error) {
+      await index.#detach()
+      throw error
+    }
+    await index.#detach()
+    return null
+  }
+
   /** The snapshot that the index describes; null: an empty table. */
   get snapshotId(): bigint | null {
     return this.#snapshotId
@@ -211,8 +225,8 @@ export class RowIndex {
     await this.#detach()
   }
 
-  async #attach(): Promise<void> {
-    await this.#session.run(`ATTACH ${literal(this.#path)} AS ${ident(this.#alias)}`)
+  async #attach(mode = ''): Promise<void> {
+    await this.#session.run(`ATTACH ${literal(this.#path)} AS ${ident(this.#alias)}${mode}`)
   }
 
   async #detach(): Promise<void> {

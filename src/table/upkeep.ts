@@ -95,6 +95,7 @@ async function rewriteData(
       spec: currentSpec(metadata),
       location: metadata.location,
       nowMs,
+      rowsAtMost: choice.rewrite.reduce((rows, { file }) => rows + file.recordCount, 0),
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })

@@ -27,7 +27,7 @@ import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import type { Segment } from '../log/log.ts'
 import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
-import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
+import { catchUp, type IndexContext, indexIdentity, positions } from './index-upkeep.ts'
 import { RowIndex } from './row-index.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { type CommitReport, SUMMARY, type TableDefinition } from './table.ts'
@@ -81,7 +81,7 @@ export class TableWriter {
     const table = await ensureTable(parts.catalog, definition, parts.clock)
     if (definition.mode === 'append') return new TableWriter(parts, options, null)
     assert(definition.key.length > 0, `a table written by ${definition.mode} has a key`)
-    const identity = `${table.metadata['table-uuid']} ${JSON.stringify(definition.key)}`
+    const identity = indexIdentity(table, definition.key)
     const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
     const index = await RowIndex.open(parts.session, alias, options.indexPath, identity)
     const writer = new TableWriter(parts, options, index)
@@ -153,6 +153,7 @@ export class TableWriter {
       spec: currentSpec(metadata),
       location: metadata.location,
       nowMs,
+      rowsAtMost: end - from,
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })
