@@ -66,7 +66,6 @@ export const limits = {
 
   /** What one object may cost an extractor. */
   extractBytesMax: 16 * MiB,
-  extractPixelsMax: 268_402_689,
   extractTimeMs: 5_000,
   extractReadMs: 30_000,
   extractOutputBytesMax: 380 * KiB,

@@ -18,6 +18,7 @@
 import { join } from 'node:path'
 import { Fault, isFault, messageOf, systemCode } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { Recent } from '../base/recent.ts'
 import { ActiveSegment, framesPath } from './active-segment.ts'
 import { checkEntries } from './entry-text.ts'
 import type { Log, LogEntry, Segment } from './log.ts'
@@ -143,7 +144,7 @@ class SegmentLog implements Log {
   readonly #sealed: Sealed[]
   readonly #unlock: () => Promise<void>
   readonly #waiters = new Waiters()
-  readonly #frames = new Map<string, Readable>()
+  readonly #frames = new Recent<string, Readable>(FRAMES_CACHED_MAX)
   #active: ActiveSegment
   /** Sticky: after a roll that failed half-way nothing may go into the old segment any more. */
   #rollNext = false
@@ -270,7 +271,7 @@ class SegmentLog implements Log {
     const full = this.#active
     const next = await ActiveSegment.open(this.#fs, this.#dir, full.end)
     this.#sealed.push({ path: full.path, first: full.first, end: full.end, bytes: full.bytes, verified: true })
-    this.#cacheFrames(full.asReadable())
+    this.#frames.set(full.path, full.asReadable())
     this.#active = next
     this.#rollNext = false
     await Promise.allSettled([full.close()])
@@ -363,7 +364,7 @@ class SegmentLog implements Log {
       const frames = await file.read(0, await file.sizeBytes())
       const survey = surveyFrames(frames, segment.first)
       const readable = { path: segment.path, first: segment.first, frames, frameCount: survey.kept, end: survey.end }
-      if (survey.end === segment.end) this.#cacheFrames(readable)
+      if (survey.end === segment.end) this.#frames.set(segment.path, readable)
       if (survey.end <= offset || survey.end > segment.end) {
         const how = `ends at offset ${survey.end}, expected ${segment.end}`
         throw damage(path, survey.kept * FRAME_BYTES, how, survey.end)
@@ -372,11 +373,6 @@ class SegmentLog implements Log {
     } finally {
       await file.close()
     }
-  }
-
-  #cacheFrames(segment: Readable): void {
-    this.#frames.set(segment.path, segment)
-    for (const path of this.#frames.keys()) if (this.#frames.size > FRAMES_CACHED_MAX) this.#frames.delete(path)
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {
