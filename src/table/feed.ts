@@ -124,7 +124,10 @@ export class TableFeed {
         return
       }
       const middle = from + Math.ceil((end - from) / 2)
-      for (const range of [{ from, end: middle }, { from: middle, end }]) {
+      for (const range of [
+        { from, end: middle },
+        { from: middle, end },
+      ]) {
         if (range.from < range.end) await this.#commitSlice(range)
       }
       return
