@@ -6,7 +6,7 @@
  *     logs/          one folder per log
  *     index/         one row index per keyed table (caches)
  *     state/         object versions known so far
- *     tmp/           scratch files; emptied at start
+ *     tmp/           scratch/ and spill/, emptied at start
  */
 import { mkdir, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -86,13 +86,14 @@ async function look<T>(
 }
 
 /**
- * Makes the folders and empties the scratch folder, for the process that owns the home.
+ * Makes the folders and empties those for scratch, for the process that owns the home. Nothing else is removed: a home may be
+ * a folder that holds files of its user's, by mistake or not.
  * @throws Fault `invalid` (the home is a file), `unavailable` (it cannot be written)
  */
 export async function prepareHome(home: Home): Promise<void> {
   await homeExists(home)
   try {
-    await rm(path.join(home.dir, 'tmp'), { recursive: true, force: true })
+    for (const dir of [home.scratchDir, home.spillDir]) await rm(dir, { recursive: true, force: true })
     for (const dir of [
       home.warehouseDir,
       home.logsDir,
