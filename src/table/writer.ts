@@ -229,7 +229,8 @@ export class TableWriter {
     const touched = await index.files('id IN (SELECT file FROM old)')
     if (touched.length === 0) return []
     return writePositionDeletes(session, io, {
-      relationSql: `SELECT f.path AS file_path, o.pos FROM old o JOIN ${index.name('files')} f ON f.id = o.file`,
+      relationSql: 'SELECT file, pos FROM old',
+      fileIds: new Map(touched.map((file) => [file.id, file.path])),
       dataFiles: new Map(touched.map((file) => [file.path, file])),
       schema: currentSchema(metadata),
       specs: metadata['partition-specs'],

@@ -9,11 +9,11 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
+import { type DuckSession, ident, literal } from '../../duck/duck.ts'
 import type { DataFile, Value } from '../spec/manifest.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
-import { type CopiedFile, copiedFile, dataFileOf, SPLIT_OFFSETS_SQL, splitOffsets } from './data-file.ts'
+import { type CopiedFile, copiedFile, dataFileOf, splitOffsetsOf } from './data-file.ts'
 import { eachAtOnce } from './each-at-once.ts'
 import type { FileIO } from './file.ts'
 import { checkParquetSchema, checkRequired, countNans } from './parquet-check.ts'
@@ -84,8 +84,7 @@ async function place(
   const columns = partitionColumns(write.spec, write.schema)
   await checkParquetSchema(session, copied[0]!.localPath, write.schema)
   await checkRequired(session, copied, write.schema, leaves)
-  const paths = listLiteral(copied.map((file) => file.localPath))
-  const offsets = splitOffsets(await session.rows(SPLIT_OFFSETS_SQL.replace('$files', () => paths)))
+  const offsets = await splitOffsetsOf(session, copied)
   const files: DataFile[] = []
   for (const file of copied) {
     const partition = terms.map((term): Value => valueFromText(term.type, file.partitionKeys.get(term.column) ?? null))
