@@ -1,7 +1,7 @@
 /**
  * Events and states as rows of the journal, the inventory and the content table. Pure.
  */
-import type { Json } from '../../base/json.ts'
+import { type Json, stringifyJson } from '../../base/json.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
 import { sequenceNumber } from '../../change/sequence.ts'
 import type { Extraction } from '../../extract/extract.ts'
@@ -81,7 +81,7 @@ export function contentRow(event: ObjectEvent, metadata: Json, mapped: MappedRow
     versionId: event.versionId,
     sequencer: event.sequencer ?? null,
     etag: event.etag ?? null,
-    ...(includeRawMetadata ? { metadata: JSON.stringify(metadata) } : {}),
+    ...(includeRawMetadata ? { metadata: stringifyJson(metadata) } : {}),
     lastModified: timestamp(event.time),
     ...mapped.values,
   }
