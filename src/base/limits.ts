@@ -44,6 +44,8 @@ export const limits = {
   manifestBytesTarget: 4 * MiB,
   /** Avro files: one block unpacked. Small files of tables that are kept in memory, together. */
   avroBlockBytesMax: 64 * MiB,
+  /** Compiled readers and writers of Avro schemas that are remembered. */
+  avroCodecsKept: 256,
   fileCacheBytes: 64 * MiB,
   /** Distinct values whose partition is computed outside DuckDB, at a time. */
   partitionValuesPage: 10_000,

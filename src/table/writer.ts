@@ -55,8 +55,9 @@ export interface WriterOptions {
 
 /** Of rows of `batch` (no row won: the bitmap is null, and so is this). */
 const WON = "get_bit(getvariable('tidewater_won'), nth) = 1"
-/** Counted positions are compared with the file at so many places. */
+/** Counted positions are compared with the file at so many places, when it has more rows than one thread takes at a time. */
 const POSITIONS_CHECKED = 16
+const ONE_VECTOR_ROWS = 2048
 
 export class TableWriter {
   readonly name: string
@@ -318,6 +319,7 @@ export class TableWriter {
 
   /** DuckDB keeps the order of rows through a scan, a filter and a COPY; a wrong position would delete a wrong row. */
   async #checkPositions({ io, session, key }: IndexContext, file: DataFile): Promise<void> {
+    if (file.recordCount <= ONE_VECTOR_ROWS) return
     const last = file.recordCount - 1
     const places = Array.from({ length: POSITIONS_CHECKED }, (_, at) =>
       Math.round((last * at) / (POSITIONS_CHECKED - 1)),
