@@ -3,8 +3,7 @@
  * logs' locks see to that.
  */
 import { assert } from '../base/assert.ts'
-import type { Fault } from '../base/fault.ts'
-import { messageOf } from '../base/fault.ts'
+import { Fault, messageOf } from '../base/fault.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
@@ -20,6 +19,7 @@ import type { Config } from './config.ts'
 import { type Home, homeExists } from './home.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
+import { stateTrouble } from './state-trouble.ts'
 
 export interface EngineOptions {
   home: Home
@@ -119,6 +119,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
     const versions = openVersionStore({ path: home.statePath('objects.db') })
     closers.push(() => versions.close())
+    const trouble = stateTrouble({
+      applied: versions.applied,
+      start: objectsLog.start,
+      end: objectsLog.end,
+      journalHeld: await must(writers, 'journal').committedOffset(),
+    })
+    if (trouble !== null) {
+      const file = home.statePath('objects.db')
+      throw new Fault('corrupt', `${file} ${trouble}; run tidewater doctor --repair to mend it`, { path: file })
+    }
     const buckets = await Buckets.open(config, options.configDir)
     closers.push(() => buckets.close())
     const objects = new ObjectsService({

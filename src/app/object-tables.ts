@@ -2,6 +2,7 @@
 import { Fault, messageOf } from '../base/fault.ts'
 import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { parseTypeText } from '../iceberg/spec/type-text.ts'
+import { deadLetterTable } from '../service/deadletter/deadletter.ts'
 import { type ContentMapping, defaultMapping, type MappedColumn } from '../service/objects/mapping.ts'
 import { contentTable, inventoryTable, journalTable } from '../service/objects/tables.ts'
 import type { TableDefinition } from '../table/table.ts'
@@ -12,6 +13,17 @@ export interface ObjectTables {
   content: TableDefinition
   journal: TableDefinition
   inventory: TableDefinition
+}
+
+/** The tables that follow a log, by the log's name. */
+export function tablesByLog(config: Config): ReadonlyMap<string, TableDefinition> {
+  const { journal, inventory, content } = objectTables(config)
+  return new Map([
+    ['journal', journal],
+    ['inventory', inventory],
+    ['content', content],
+    ['dead-letters', deadLetterTable],
+  ])
 }
 
 type TableSettings = Config['objects']['tables']['content']

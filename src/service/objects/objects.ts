@@ -19,6 +19,7 @@ import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges } from './append.ts'
+import type { Difference } from './compare.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
 import { type Effect, type VersionState, visible } from './version-state.ts'
@@ -126,6 +127,24 @@ export class ObjectsService {
       if (state === null) continue
       await appendChanges(this.#parts.inventory, [inventoryChange(this.#position, state)])
       await appendChanges(this.#parts.content, [await this.#contentOf(this.#position, state)])
+    }
+    return this.counts.extractFaults - faultsBefore
+  }
+
+  /**
+   * Passes on to the tables what they lack of these versions. Not while the stage is running. Returns how many objects could
+   * not be read.
+   */
+  async mend(versions: readonly Difference[]): Promise<number> {
+    const faultsBefore = this.counts.extractFaults
+    const input = this.#position
+    for (const { bucket, key, versionId, journal, inventory, content } of versions) {
+      const state = this.#parts.versions.get(bucket, key, versionId)
+      if (state === null) continue
+      const { event } = visible(state)
+      if (journal) await appendChanges(this.#parts.journal, [{ input, op: 'upsert', row: journalRow(event) }])
+      if (inventory) await appendChanges(this.#parts.inventory, [inventoryChange(input, state)])
+      if (content) await appendChanges(this.#parts.content, [await this.#contentOf(input, state)])
     }
     return this.counts.extractFaults - faultsBefore
   }

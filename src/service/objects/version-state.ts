@@ -181,7 +181,7 @@ function isRemoval(state: VersionState, tip: ObjectEvent): boolean {
 }
 
 /** The tags after an update, where it tells them. */
-function tagsSetBy(event: ObjectEvent): Record<string, string> | undefined {
+export function tagsSetBy(event: ObjectEvent): Record<string, string> | undefined {
   if (event.tags !== undefined) return event.tags
   return /^(?:ObjectTagging:Delete|ObjectCreated:DeleteTagging|Object Tags Deleted)/.test(event.name) ? {} : undefined
 }

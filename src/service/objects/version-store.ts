@@ -63,6 +63,10 @@ export interface VersionStore {
   /** All of them. What is merged during the walk shows if it lies ahead. */
   present(bucket: string): Generator<ObjectEvent>
   counts(): VersionCounts
+  /** Every version ever heard of, tombstones too, in no order that means anything. Nothing may be merged meanwhile. */
+  all(): Generator<VersionState>
+  /** Says that everything before `offset` is merged and passed on: for a store that was made anew. */
+  setTaken(offset: number): void
   close(): void
 }
 
@@ -278,6 +282,18 @@ class SqliteVersionStore implements VersionStore {
         absent: counts.get(SHOWS.absent) ?? 0,
       }
     })
+  }
+
+  *all(): Generator<VersionState> {
+    for (const row of this.#database.prepare('SELECT state FROM versions').iterate()) yield stateOf(row)
+  }
+
+  setTaken(offset: number): void {
+    guard(this.#path, () => {
+      this.#database.exec(`UPDATE meta SET value = ${Math.trunc(offset)} WHERE name IN ('applied', 'emitted')`)
+    })
+    this.#applied = offset
+    this.#emitted = offset
   }
 
   close(): void {
