@@ -334,15 +334,21 @@ export class TableWriter {
 }
 
 /**
- * The offset that the newest snapshot of ours in the current one's ancestry carries; 0 when there is none. If the ancestry
- * breaks off because somebody expired our snapshots beneath theirs, the table property of the same name says it.
+ * The offset up to which entries were committed, whatever became of them: that of the newest snapshot of ours in the current
+ * one's ancestry, or the table property of the same name if that is greater. The property tells it when others expired our
+ * snapshots beneath theirs, and when the table was rolled back: what was undone stays so, also after a restart.
  */
 export function committedOffset(metadata: TableMetadata): number {
+  const property = metadata.properties[SUMMARY.offset] ?? ''
+  return Math.max(ancestryOffset(metadata), /^\d{1,15}$/.test(property) ? Number(property) : 0)
+}
+
+function ancestryOffset(metadata: TableMetadata): number {
   const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
   let id = metadata['current-snapshot-id']
   for (let steps = 0; id !== undefined && steps <= metadata.snapshots.length; steps++) {
     const snapshot = byId.get(id)
-    if (snapshot === undefined) return Number(metadata.properties[SUMMARY.offset] ?? 0)
+    if (snapshot === undefined) break
     const offset = snapshot.summary[SUMMARY.offset]
     if (offset !== undefined) return Number(offset)
     id = snapshot['parent-snapshot-id']
