@@ -89,6 +89,7 @@ export async function catchUp(context: IndexContext, table: LoadedTable): Promis
       `DELETE FROM ${index.name('delete_files')} WHERE list_contains(${listLiteral(lostDeletes)}, path)`,
     )
     await addRows(context, plan, added)
+    await index.recount()
   })
   return 'caught-up'
 }
@@ -100,6 +101,7 @@ export async function rebuild(context: IndexContext, plan: ScanPlan, snapshotId:
     await index.clear()
     await index.addDeleteFiles([...new Set(plan.tasks.flatMap((task) => task.deletes).map((file) => file.filePath))])
     await addRows(context, plan, plan.tasks)
+    await index.recount()
   })
 }
 
@@ -123,7 +125,7 @@ async function markDeleted(context: IndexContext, deletePaths: readonly string[]
     SELECT f.id, d.pos FROM read_parquet(${listLiteral(local)}) d JOIN ${context.index.name('files')} f ON f.path = d.file_path)`)
 }
 
-/** For diagnosis: how the index and the table's own rows differ; both 0 when they agree. */
+/** For diagnosis: how the index and the table's own rows differ; both 0 when they agree. A file miscounted is one extra. */
 export async function compareIndex(
   context: IndexContext,
   table: LoadedTable,
@@ -133,5 +135,7 @@ export async function compareIndex(
   const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos FROM (${scan.sql})`
   const held = `SELECT l.h, f.path, l.pos FROM (${context.index.live}) l JOIN ${context.index.name('files')} f ON f.id = l.file`
   const count = (sql: string) => context.session.value(`SELECT count(*) FROM (${sql})`).then(Number)
-  return { missing: await count(`${truth} EXCEPT ${held}`), extra: await count(`${held} EXCEPT ${truth}`) }
+  const miscounted = await count(`SELECT id FROM (${context.index.counts}) WHERE live <> n`)
+  const extra = await count(`${held} EXCEPT ${truth}`)
+  return { missing: await count(`${truth} EXCEPT ${held}`), extra: extra + miscounted }
 }

@@ -16,7 +16,7 @@ import { type DuckSession, ident, literal } from '../duck/duck.ts'
 import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 
 /** Raised when the layout changes: an index of another layout is built anew. */
-const LAYOUT = 3
+const LAYOUT = 4
 /** The delta is merged into the base beyond so many rows, and a commit of more goes to the base at once. */
 const DELTA_ROWS_MAX = 300_000
 
@@ -27,6 +27,8 @@ export interface IndexedFile {
   path: string
   specId: number
   partition: Value[]
+  /** Rows that are not deleted. */
+  liveRows: number
 }
 
 export class RowIndex {
@@ -116,13 +118,13 @@ export class RowIndex {
       SELECT d.h, arg_max(struct_pack(file := d.file, pos := d.pos), d.word) AS last FROM ${this.name('delta')} d${joined} GROUP BY d.h)`
   }
 
-  /** Registers files under new, successive ids, inside the caller's transaction. Gives the first. */
+  /** Registers files with all their rows live under new, successive ids, inside the caller's transaction. Gives the first. */
   async addFiles(files: readonly DataFile[]): Promise<number> {
     const first = this.#nextFileId
     if (files.length === 0) return first
     const values = files.map((file) => {
       const partition = literal(stringifyJson(file.partition.map(encodeValue)))
-      return `(${this.#nextFileId++}, ${literal(file.filePath)}, ${file.specId}, ${partition})`
+      return `(${this.#nextFileId++}, ${literal(file.filePath)}, ${file.specId}, ${partition}, ${file.recordCount})`
     })
     await this.#session.run(`INSERT INTO ${this.name('files')} VALUES ${values.join(', ')}`)
     return first
@@ -131,14 +133,34 @@ export class RowIndex {
   /** All files, or those that `where` (a condition on id and path) selects. */
   async files(where = 'true'): Promise<IndexedFile[]> {
     const rows = await this.#session.rows(
-      `SELECT id, path, spec_id, partition FROM ${this.name('files')} WHERE ${where}`,
+      `SELECT id, path, spec_id, partition, live FROM ${this.name('files')} WHERE ${where}`,
     )
     return rows.map((row) => ({
       id: Number(row['id']),
       path: String(row['path']),
       specId: Number(row['spec_id']),
       partition: (parseJson(String(row['partition'])) as Json[]).map(decodeValue),
+      liveRows: Number(row['live']),
     }))
+  }
+
+  /** Takes the rows of relation `rows` (file, one per row that was live) off the files' counts, inside the caller's transaction. */
+  async countOff(rows: string): Promise<void> {
+    await this.#session.run(
+      `UPDATE ${this.name('files')} SET live = live - gone.n FROM (SELECT file, count(*) AS n FROM (${rows}) GROUP BY file) gone WHERE gone.file = id`,
+    )
+  }
+
+  /** Counts the live rows of every file anew, inside the caller's transaction: a pass over the whole index. */
+  async recount(): Promise<void> {
+    await this.#session.run(
+      `UPDATE ${this.name('files')} SET live = counted.n FROM (${this.counts}) counted WHERE counted.id = files.id`,
+    )
+  }
+
+  /** Relation (id, live, n): the live rows of each file as kept, and as counted in a pass over the whole index. */
+  get counts(): string {
+    return `SELECT f.id, f.live, count(l.file) AS n FROM ${this.name('files')} f LEFT JOIN (${this.live}) l ON l.file = f.id GROUP BY ALL`
   }
 
   /** Forgets files and every row in them, inside the caller's transaction. The delta must be merged before. */
@@ -240,7 +262,7 @@ export class RowIndex {
         `CREATE TABLE ${alias}.meta (layout INTEGER, identity VARCHAR, snapshot_id BIGINT, next_file_id BIGINT)`,
       )
       await this.#session.run(
-        `CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR)`,
+        `CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR, live BIGINT)`,
       )
       await this.#session.run(`CREATE TABLE ${alias}.delete_files (path VARCHAR)`)
       await this.#session.run(`CREATE TABLE ${alias}.base (h UHUGEINT, file INTEGER, pos BIGINT)`)

@@ -19,7 +19,7 @@ import { writeDataFiles } from '../iceberg/file/data-writer.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
-import type { ScanPlan } from '../iceberg/scan/scan.ts'
+import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import { type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
@@ -30,13 +30,21 @@ import { SUMMARY } from './table.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
 import { committedOffset, type TableWriter } from './writer.ts'
 
+/** Files of a table, by its snapshot's summary: free to ask after each commit. */
+interface FileCounts {
+  data: number
+  deletes: number
+}
+
+/** What each table had when looking at its files last found nothing to do. */
+const quiet = new WeakMap<TableWriter, FileCounts>()
+
 /** One turn. Returns a sentence for each thing done; a table that others change meanwhile is left for the next turn. */
 export async function upkeep(writer: TableWriter): Promise<string[]> {
   const table = await writer.load()
   const done: string[] = []
   try {
-    const { filesPerStep } = writer.bounds
-    if (fileCount(table, filesPerStep) >= filesPerStep) done.push(...(await compact(writer, table)))
+    if (worthLooking(writer, table)) done.push(...(await compact(writer, table)))
     done.push(...(await expire(writer)))
   } catch (error) {
     if (!isFault(error, 'conflict')) throw error
@@ -44,12 +52,23 @@ export async function upkeep(writer: TableWriter): Promise<string[]> {
   return done
 }
 
-/** By the snapshot's summary: free to ask after each commit. Unknown counts as many. */
-function fileCount({ metadata }: LoadedTable, unknown: number): number {
+/** Looking reads all manifests: it waits until there is about half a step more of files than when nothing was found. */
+function worthLooking(writer: TableWriter, table: LoadedTable): boolean {
+  const { filesPerStep } = writer.bounds
+  const now = fileCounts(table, filesPerStep)
+  if (Math.max(now.data, now.deletes) < filesPerStep) return false
+  const before = quiet.get(writer)
+  if (before === undefined) return true
+  const grown = Math.max(now.data - before.data, now.deletes - before.deletes)
+  return grown >= filesPerStep / 2 || now.data < before.data || now.deletes < before.deletes
+}
+
+/** Unknown counts as many. */
+function fileCounts({ metadata }: LoadedTable, unknown: number): FileCounts {
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
-  if (current === undefined) return 0
+  if (current === undefined) return { data: 0, deletes: 0 }
   const of = (name: string) => Number(current.summary[name] ?? unknown)
-  return Math.max(of('total-data-files'), of('total-delete-files'))
+  return { data: of('total-data-files'), deletes: of('total-delete-files') }
 }
 
 async function compact(writer: TableWriter, table: LoadedTable): Promise<string[]> {
@@ -58,22 +77,33 @@ async function compact(writer: TableWriter, table: LoadedTable): Promise<string[
   if (index !== null) await catchUp(index, table)
   const plan = await planScan(io, table.metadata)
   const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), writer.bounds)
+  quiet.delete(writer)
   if (choice !== null) {
+    if (choice.drop.length > 0 && index !== null) await assertDead(index, choice.drop)
     await rewriteData(writer, table, plan, choice)
     return [`compacted ${choice.why}`]
   }
   const deletes = [...new Map(plan.tasks.flatMap((task) => task.deletes).map((file) => [file.filePath, file])).values()]
   const merge = chooseDeletes(deletes, writer.bounds)
-  if (merge === null) return []
+  if (merge === null) {
+    quiet.set(writer, fileCounts(table, writer.bounds.filesPerStep))
+    return []
+  }
   await mergeDeletes(writer, table, plan, merge)
   return [`merged ${merge.length} delete files`]
 }
 
-async function liveRows({ session, index }: IndexContext): Promise<Map<string, number>> {
-  const rows = await session.rows(
-    `SELECT f.path, count(l.pos) AS live FROM ${index.name('files')} f LEFT JOIN (${index.live}) l ON l.file = f.id GROUP BY f.path`,
+async function liveRows({ index }: IndexContext): Promise<Map<string, number>> {
+  return new Map((await index.files()).map((file) => [file.path, file.liveRows]))
+}
+
+/** Files are taken out unread, so the count is not trusted for that: the rows themselves are looked for. */
+async function assertDead({ session, index }: IndexContext, drop: readonly ScanTask[]): Promise<void> {
+  const paths = listLiteral(drop.map((task) => task.file.filePath))
+  const rows = await session.value(
+    `SELECT count(*) FROM (${index.live}) WHERE file IN (SELECT id FROM ${index.name('files')} WHERE list_contains(${paths}, path))`,
   )
-  return new Map(rows.map((row) => [String(row['path']), Number(row['live'])]))
+  assert(Number(rows) === 0, 'a file to be dropped has no live row')
 }
 
 async function rewriteData(

@@ -287,6 +287,7 @@ export class TableWriter {
     const { index, session } = context
     const current = must(table.metadata['current-snapshot-id'], 'the snapshot just committed')
     await index.change(current, async () => {
+      if (deleteFiles.length > 0) await index.countOff('SELECT file FROM old')
       const firstId = await index.addFiles(dataFiles)
       await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
       const counted = dataFiles.length === 1 && inBatchOrder(table.metadata)
