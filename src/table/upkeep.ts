@@ -8,7 +8,6 @@
  * history. Files are removed only after the commit that expired their last snapshot, when every snapshot left has been asked.
  */
 import { assert, must } from '../base/assert.ts'
-import { isFault } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { listLiteral } from '../duck/duck.ts'
@@ -28,7 +27,7 @@ import { reachableFiles } from './reachable.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { SUMMARY } from './table.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
-import { committedOffset, type TableWriter } from './writer.ts'
+import { committedOffset, committedSnapshot, type TableWriter } from './writer.ts'
 
 /** Files of a table, by its snapshot's summary: free to ask after each commit. */
 interface FileCounts {
@@ -47,7 +46,7 @@ export async function upkeep(writer: TableWriter): Promise<string[]> {
     if (worthLooking(writer, table)) done.push(...(await compact(writer, table)))
     done.push(...(await expire(writer)))
   } catch (error) {
-    if (!isFault(error, 'conflict')) throw error
+    if (!(await writer.wasOvertaken(table, error))) throw error
   }
   return done
 }
@@ -131,12 +130,12 @@ async function rewriteData(
     })
   }
   const removed = new Set([...choice.rewrite, ...choice.drop].map((task) => task.file.filePath))
-  const committed = await replace(writer, table, { dataFiles, deleteFiles: [], removedPaths: removed })
+  const { committed, snapshotId } = await replace(writer, table, { dataFiles, deleteFiles: [], removedPaths: removed })
   const context = writer.indexContext
   if (context === null) return
   const { index } = context
   await index.merge(true)
-  await index.change(must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'), async () => {
+  await index.change(snapshotId, async () => {
     const gone = (await index.files()).filter((file) => removed.has(file.path))
     await index.removeFiles(gone.map((file) => file.id))
     await index.addFiles(dataFiles)
@@ -148,7 +147,7 @@ async function rewriteData(
       }))
       await session.run(`INSERT INTO ${index.name('base')} ${await positions(context, { ...plan, schema, tasks })}`)
     }
-    await setDeleteFiles(context, committed)
+    await setDeleteFiles(context, committed, snapshotId)
   })
 }
 
@@ -173,20 +172,23 @@ async function mergeDeletes(
     location: metadata.location,
     nowMs: clock.nowMs(),
   })
-  const committed = await replace(writer, table, {
+  const { committed, snapshotId } = await replace(writer, table, {
     dataFiles: [],
     deleteFiles,
     removedPaths: new Set(merge.map((file) => file.filePath)),
   })
   const context = writer.indexContext
-  assert(context !== null, 'only keyed tables have delete files of ours')
-  await context.index.change(must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'), () =>
-    setDeleteFiles(context, committed),
-  )
+  // The deletes of a table of appends are somebody else's.
+  if (context === null) return
+  await context.index.change(snapshotId, () => setDeleteFiles(context, committed, snapshotId))
 }
 
-async function setDeleteFiles({ session, io, index }: IndexContext, table: LoadedTable): Promise<void> {
-  const plan = await planScan(io, table.metadata)
+async function setDeleteFiles(
+  { session, io, index }: IndexContext,
+  { metadata }: LoadedTable,
+  snapshotId: bigint,
+): Promise<void> {
+  const plan = await planScan(io, metadata, { snapshotId })
   await session.run(`DELETE FROM ${index.name('delete_files')}`)
   await index.addDeleteFiles([...new Set(plan.tasks.flatMap((task) => task.deletes).map((file) => file.filePath))])
 }
@@ -197,7 +199,11 @@ interface Replacement {
   removedPaths: ReadonlySet<string>
 }
 
-async function replace(writer: TableWriter, base: LoadedTable, files: Replacement): Promise<LoadedTable> {
+async function replace(
+  writer: TableWriter,
+  base: LoadedTable,
+  files: Replacement,
+): Promise<{ committed: LoadedTable; snapshotId: bigint }> {
   const { catalog, io, clock } = writer.parts
   const commitId = uuidv7(clock.nowMs())
   const { table } = await commitChange(catalog, base.ident, {
@@ -214,7 +220,7 @@ async function replace(writer: TableWriter, base: LoadedTable, files: Replacemen
       })
     },
   })
-  return table
+  return { committed: table, snapshotId: committedSnapshot(table.metadata, commitId) }
 }
 
 /** Expires snapshots when there are clearly too many, so that the work is shared by many commits. */

@@ -18,7 +18,7 @@ import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { type DuckSession, ident, literal } from '../duck/duck.ts'
 import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
-import { commitChange } from '../iceberg/catalog/commit.ts'
+import { commitChange, findCommit } from '../iceberg/catalog/commit.ts'
 import { writeDataFiles } from '../iceberg/file/data-writer.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
@@ -86,8 +86,29 @@ export class TableWriter {
     const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
     const index = await RowIndex.open(parts.session, alias, options.indexPath, identity)
     const writer = new TableWriter(parts, options, index)
-    await catchUp(must(writer.#index, 'index'), table)
+    await writer.#follow((current) => catchUp(must(writer.#index, 'index'), current))
     return writer
+  }
+
+  /** Performs `work` on the table as it is now, again when others change it meanwhile. */
+  async #follow<T>(work: (table: LoadedTable) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const table = await this.load()
+      try {
+        return await work(table)
+      } catch (error) {
+        if (attempt >= limits.commitAttemptsMax || !(await this.wasOvertaken(table, error))) throw error
+      }
+    }
+  }
+
+  /**
+   * Whether `error` comes of others having changed the table after it was loaded: a snapshot in between, or files gone that
+   * only expired snapshots had.
+   */
+  async wasOvertaken(table: LoadedTable, error: unknown): Promise<boolean> {
+    if (isFault(error, 'conflict')) return true
+    return isFault(error, 'not-found') && (await this.load()).metadataLocation !== table.metadataLocation
   }
 
   get indexContext(): IndexContext | null {
@@ -114,18 +135,13 @@ export class TableWriter {
    */
   async commit(segments: readonly Segment[], from: number, end: number): Promise<CommitReport | null> {
     const startedMs = this.#parts.clock.nowMs()
-    for (let attempt = 1; ; attempt++) {
-      const table = await this.load()
+    return this.#follow(async (table) => {
       if (this.#index !== null) await catchUp(this.#index, table)
       const held = committedOffset(table.metadata)
       if (held >= end) return null
-      try {
-        const report = await this.#attempt(table, segments, Math.max(from, held), end)
-        return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
-      } catch (error) {
-        if (!isFault(error, 'conflict') || attempt >= limits.commitAttemptsMax) throw error
-      }
-    }
+      const report = await this.#attempt(table, segments, Math.max(from, held), end)
+      return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
+    })
   }
 
   async close(): Promise<void> {
@@ -162,11 +178,11 @@ export class TableWriter {
     const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
     if (dataFiles.length === 0 && deleteFiles.length === 0) return null
 
-    const committed = await this.#commitSnapshot(table, dataFiles, deleteFiles, end)
-    if (this.#index !== null) await this.#learn(this.#index, committed, dataFiles, deleteFiles)
+    const snapshotId = await this.#commitSnapshot(table, dataFiles, deleteFiles, end)
+    if (this.#index !== null) await this.#learn(this.#index, table, snapshotId, dataFiles, deleteFiles)
     return {
       table: this.name,
-      snapshotId: must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'),
+      snapshotId,
       from,
       end,
       entries: end - from,
@@ -255,7 +271,7 @@ export class TableWriter {
     dataFiles: DataFile[],
     deleteFiles: DataFile[],
     end: number,
-  ): Promise<LoadedTable> {
+  ): Promise<bigint> {
     const { catalog, io, clock } = this.#parts
     const commitId = uuidv7(clock.nowMs())
     const { table } = await commitChange(catalog, this.#definition.ident, {
@@ -275,18 +291,19 @@ export class TableWriter {
         })
       },
     })
-    return table
+    return committedSnapshot(table.metadata, commitId)
   }
 
+  /** @param table as the files were planned and written for */
   async #learn(
     context: IndexContext,
     table: LoadedTable,
+    snapshotId: bigint,
     dataFiles: DataFile[],
     deleteFiles: DataFile[],
   ): Promise<void> {
     const { index, session } = context
-    const current = must(table.metadata['current-snapshot-id'], 'the snapshot just committed')
-    await index.change(current, async () => {
+    await index.change(snapshotId, async () => {
       if (deleteFiles.length > 0) await index.countOff('SELECT file FROM old')
       const firstId = await index.addFiles(dataFiles)
       await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
@@ -332,6 +349,11 @@ export class TableWriter {
     )
     assert(Number(wrong) === 0, 'rows are in the file in the order of the batch')
   }
+}
+
+/** The snapshot that a commit made. Not simply the current one: others may have committed since, and it may be found later. */
+export function committedSnapshot(metadata: TableMetadata, commitId: string): bigint {
+  return must(findCommit(metadata, commitId), 'the snapshot just committed')['snapshot-id']
 }
 
 /**
