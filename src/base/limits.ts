@@ -65,6 +65,13 @@ export const limits = {
   snapshotsKeptMax: 500,
   snapshotAgeMaxMs: 5 * 24 * 3600 * 1000,
   metadataVersionsKept: 20,
+  /**
+   * A file that nothing reaches is removed when it is so old: longer than a commit may take from its first file to its end.
+   * How often a writing process looks for such files, and how many it removes at a time.
+   */
+  orphanGraceMs: 3_600_000,
+  orphanIntervalMs: 6 * 3_600_000,
+  orphansAtOnce: 10_000,
 
   /** What one object may cost an extractor. */
   extractBytesMax: 16 * MiB,
@@ -141,4 +148,6 @@ assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment mus
 assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit what one object may cost')
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
 assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in base64 must fit a log entry')
+assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')
+assert(limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMs, 'a commit ends before its files are orphans')
 assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')

@@ -7,6 +7,8 @@ export interface TableBounds extends CompactionBounds {
   manifestsMergeCount: number
   /** Snapshots kept by count. */
   snapshotsKeptMax: number
+  /** Pause between two searches for files that nothing reaches, in ms. */
+  orphanIntervalMs: number
 }
 
 export const TABLE_BOUNDS: TableBounds = {
@@ -16,4 +18,5 @@ export const TABLE_BOUNDS: TableBounds = {
   deadShare: limits.compactDeadShare,
   manifestsMergeCount: limits.manifestsMergeCount,
   snapshotsKeptMax: limits.snapshotsKeptMax,
+  orphanIntervalMs: limits.orphanIntervalMs,
 }

@@ -2,7 +2,7 @@
  * Upkeep of one table, by the process that writes it, between two commits: a bounded piece of work a turn.
  *
  * Small and worn data files are merged, small delete files are merged, snapshots are expired by count and age and the files that
- * only they could reach are removed. So the cost of a commit stays what it was after ten thousand of them.
+ * only they could reach are removed, now and then also files that nothing reaches (`orphans.ts`). So the cost of a commit stays what it was after ten thousand of them.
  *
  * Crash story: a rewrite is one snapshot of operation `replace`; before it the new files are orphans, after it the old ones are
  * history. Files are removed only after the commit that expired their last snapshot, when every snapshot left has been asked.
@@ -23,6 +23,7 @@ import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import { type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
+import { removeOrphans } from './orphans.ts'
 import { reachableFiles } from './reachable.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { SUMMARY } from './table.ts'
@@ -45,6 +46,7 @@ export async function upkeep(writer: TableWriter): Promise<string[]> {
   try {
     if (worthLooking(writer, table)) done.push(...(await compact(writer, table)))
     done.push(...(await expire(writer)))
+    done.push(...(await orphans(writer)))
   } catch (error) {
     if (!(await writer.wasOvertaken(table, error))) throw error
   }
@@ -221,6 +223,20 @@ async function replace(
     },
   })
   return { committed: table, snapshotId: committedSnapshot(table.metadata, commitId) }
+}
+
+/** When files that nothing reaches are looked for next. */
+const orphansDueMs = new WeakMap<TableWriter, number>()
+
+/** A process begins with it after a while: one that only commits a little and ends leaves it to others. */
+async function orphans(writer: TableWriter): Promise<string[]> {
+  const { io, clock } = writer.parts
+  const nowMs = clock.nowMs()
+  const dueMs = orphansDueMs.get(writer) ?? Number.POSITIVE_INFINITY
+  if (nowMs >= dueMs || !orphansDueMs.has(writer)) orphansDueMs.set(writer, nowMs + writer.bounds.orphanIntervalMs)
+  if (nowMs < dueMs) return []
+  const removed = await removeOrphans({ io, load: () => writer.load(), nowMs })
+  return removed.length === 0 ? [] : [`removed ${removed.length} files that nothing reaches`]
 }
 
 /** Expires snapshots when there are clearly too many, so that the work is shared by many commits. */
