@@ -18,7 +18,12 @@ const HOUR_MS = 3_600_000
 
 async function openTable() {
   const bench = await openTableBench()
-  const writer = await bench.openWriter({ ident: { namespace: ['default'], name: 't' }, schema, key: ['k'], mode: 'upsert' })
+  const writer = await bench.openWriter({
+    ident: { namespace: ['default'], name: 't' },
+    schema,
+    key: ['k'],
+    mode: 'upsert',
+  })
   for (const n of [1, 2, 3]) {
     await bench.append([{ op: 'upsert', row: { k: 'a', n } }])
     await bench.commitAll(writer)
@@ -35,6 +40,20 @@ async function openTable() {
     await bench.close()
   }
   return { bench, writer, put, remove, close, location }
+}
+
+function withChanges(io: FileIO, changes: Partial<FileIO>): FileIO {
+  return {
+    read: (location) => io.read(location),
+    write: (location, bytes) => io.write(location, bytes),
+    exists: (location) => io.exists(location),
+    localFile: (location) => io.localFile(location),
+    scratch: (suffix) => io.scratch(suffix),
+    putFile: (location, path) => io.putFile(location, path),
+    delete: (locations) => io.delete(locations),
+    list: (location) => io.list(location),
+    ...changes,
+  }
 }
 
 test('files that nothing reaches are removed once they are older than a commit may take, and no others', async () => {
@@ -57,7 +76,11 @@ test('files that nothing reaches are removed once they are older than a commit m
 
 test('what is no file of a table, or lies elsewhere, stays', async () => {
   const { bench, put, remove, close } = await openTable()
-  const strangers = [await put('data/notes.txt'), await put('nested/data/0001.parquet'), await put('metadata/version-hint.text')]
+  const strangers = [
+    await put('data/notes.txt'),
+    await put('nested/data/0001.parquet'),
+    await put('metadata/version-hint.text'),
+  ]
   assert.deepEqual(await remove(2 * HOUR_MS), [])
   for (const location of strangers) assert.equal(await bench.io.exists(location), true)
   await close()
@@ -65,7 +88,7 @@ test('what is no file of a table, or lies elsewhere, stays', async () => {
 
 test('a file that a snapshot names by another spelling of its folder stays', async () => {
   const { bench, writer, remove, close } = await openTable()
-  const spelt: FileIO = Object.assign(Object.create(bench.io) as FileIO, {
+  const spelt = withChanges(bench.io, {
     async *list(location: string) {
       for await (const file of bench.io.list(location)) {
         yield { ...file, location: file.location.replace('file:///', 'file:/') }
@@ -80,13 +103,11 @@ test('a file that a snapshot names by another spelling of its folder stays', asy
 test('nothing is removed when a manifest cannot be read, or the table forbids it', async () => {
   const { bench, writer, put, remove, close } = await openTable()
   const left = await put('data/0001.parquet')
-  const broken: FileIO = Object.assign(Object.create(bench.io) as FileIO, {
+  const broken = withChanges(bench.io, {
     read: async (location: string) => {
       if (location.endsWith('-m0.avro')) throw new Error('cannot be read')
       return bench.io.read(location)
     },
-    list: (location: string) => bench.io.list(location),
-    delete: (locations: string[]) => bench.io.delete(locations),
   })
   await assert.rejects(remove(2 * HOUR_MS, broken), /cannot be read/)
   assert.equal(await bench.io.exists(left), true)

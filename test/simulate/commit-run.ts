@@ -7,6 +7,7 @@ import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Fault, isFault } from '../../src/base/fault.ts'
+import { limits } from '../../src/base/limits.ts'
 import { tableChangeText } from '../../src/change/table-change.ts'
 import { Duck } from '../../src/duck/duck.ts'
 import type { Catalog } from '../../src/iceberg/catalog/catalog.ts'
@@ -22,6 +23,7 @@ import type { Store } from '../../src/store/store.ts'
 import { TABLE_BOUNDS, type TableBounds } from '../../src/table/bounds.ts'
 import { TableFeed } from '../../src/table/feed.ts'
 import { catchUp } from '../../src/table/index-upkeep.ts'
+import { removeOrphans } from '../../src/table/orphans.ts'
 import type { TableDefinition, WriteMode } from '../../src/table/table.ts'
 import { upkeep } from '../../src/table/upkeep.ts'
 import { TableWriter } from '../../src/table/writer.ts'
@@ -63,6 +65,8 @@ export interface RunReport {
   snapshots: number
   lives: number
   steps: Steps['counts']
+  /** Files that nothing reached in the end, before the last removal. */
+  orphans: number
   upkeep: Map<string, number>
   outside: Map<string, number>
 }
@@ -122,11 +126,11 @@ class Run {
     this.#model = new Model(random.pick<WriteMode>(['upsert', 'upsert', 'upsert', 'insert-once', 'append']))
     this.#partitioned = random.chance(0.4)
     this.#odds = {
-      fail: random.pick([0, 0, 0.004, 0.02]),
-      lose: random.pick([0, 0.004, 0.03]),
+      fail: random.pick([0, 0, 0.01, 0.03]),
+      lose: random.pick([0, 0.01, 0.08]),
       stall: random.pick([0, 0.01]),
-      kill: random.pick([0, 0.004, 0.015]),
-      outside: random.pick([0, 0.004, 0.02]),
+      kill: random.pick([0, 0.005, 0.02]),
+      outside: random.pick([0, 0.01, 0.04]),
     }
     this.#bounds = {
       ...TABLE_BOUNDS,
@@ -134,6 +138,7 @@ class Run {
       deadShare: random.pick([0.3, 0.6]),
       manifestsMergeCount: 1 + random.below(4),
       snapshotsKeptMax: 3 + random.below(6),
+      orphanIntervalMs: 10 * 60_000,
     }
     this.steps = new Steps(random, this.#clock, () => this.#outside())
   }
@@ -157,7 +162,7 @@ class Run {
       },
     })
     this.steps.note(`${JSON.stringify({ mode: this.#model.mode, partitioned: this.#partitioned, odds: this.#odds })}`)
-    for (let life = 2 + random.below(5); life > 0; life--) await this.#oneLife()
+    for (let life = 3 + random.below(6); life > 0; life--) await this.#oneLife()
     return this.#end()
   }
 
@@ -188,12 +193,15 @@ class Run {
   async #oneLife(): Promise<void> {
     const random = this.#random
     this.#lives++
-    this.steps.odds = this.#odds
+    // Most starts are calm: a process that never gets to work shows little.
+    const calmStart = random.chance(0.7)
+    this.steps.odds = calmStart ? NO_ODDS : this.#odds
     if (random.chance(0.1)) await this.#loseIndex()
     if (random.chance(0.2)) this.#evolved = true
     try {
       const life = await this.#open()
-      for (let actions = 4 + random.below(12); actions > 0; actions--) {
+      this.steps.odds = this.#odds
+      for (let actions = 6 + random.below(20); actions > 0; actions--) {
         await this.#act(life)
         await this.#check(life)
         await this.#options.sabotage?.between?.({
@@ -248,7 +256,10 @@ class Run {
       writer,
       log: opened.log,
       clock: this.#clock,
-      onEvent: (event) => steps.note(event.kind === 'upkeep' ? event.what : event.kind),
+      onEvent: (event) => {
+        steps.note(event.kind === 'upkeep' ? event.what : event.kind)
+        if (event.kind === 'unchanged') this.#model.position = event.end
+      },
       onPoison: async (text, reason) => {
         const { offset } = JSON.parse(text) as { offset: number }
         assert.ok(
@@ -267,6 +278,8 @@ class Run {
         return done
       },
     })
+    this.#model.position = opened.feed.position
+    assert.ok(opened.feed.position >= this.#model.consumed, 'entries that were committed would be taken again')
     return opened as Life
   }
 
@@ -289,8 +302,8 @@ class Run {
     const random = this.#random
     const choice = random.next()
     try {
-      if (choice < 0.5) await this.#append(life.log)
-      else if (choice < 0.9) await life.feed.drain()
+      if (choice < 0.4) await this.#append(life.log)
+      else if (choice < 0.8) await life.feed.drain()
       else if (choice < 0.95) this.#clock.now += random.below(3 * 3_600_000)
       else await this.#outside()
     } catch (error) {
@@ -325,6 +338,7 @@ class Run {
       log.end >= acknowledged,
       `the log ends at ${log.end}, and entries up to ${acknowledged} were acknowledged`,
     )
+    const { odds } = this.steps
     this.steps.odds = NO_ODDS
     for (let at = entries.length; at < log.end; at = entries.length) {
       for (const { text } of await log.read(at, 100)) {
@@ -334,7 +348,7 @@ class Run {
       }
     }
     this.#model.acknowledged = entries.length
-    this.steps.odds = this.#odds
+    this.steps.odds = odds
   }
 
   async #check(life: Life): Promise<void> {
@@ -375,6 +389,20 @@ class Run {
     await rm(`${this.#indexPath}.wal`, { force: true })
   }
 
+  /** After a grace nothing is left but what is reached. */
+  async #orphans(writer: TableWriter): Promise<number> {
+    this.#clock.now += 2 * limits.orphanGraceMs
+    const { io } = writer.parts
+    const removed = await removeOrphans({ io, load: () => writer.load(), nowMs: this.#clock.nowMs() })
+    const table = await writer.load()
+    const reached = await this.#referee!.checkFiles(table.metadata)
+    reached.add(table.metadataLocation)
+    for await (const { location } of io.list(table.metadata.location))
+      assert.ok(reached.has(location), `${location} is left over`)
+    await this.#referee!.checkAll(table)
+    return removed.length
+  }
+
   /** Peace: all is committed, everything agrees, nothing is left over. */
   async #end(): Promise<RunReport> {
     const referee = this.#referee!
@@ -383,7 +411,7 @@ class Run {
     await life.feed.drain()
     const table = await life.writer.load()
     const current = this.#model.rowsAt(table.metadata['current-snapshot-id'] ?? null)
-    const rest = this.#model.entries.slice(this.#model.consumed)
+    const rest = this.#model.entries.slice(Math.max(this.#model.consumed, this.#model.position))
     assert.deepEqual(asText(this.#model.applied(current, rest)), asText(current), 'entries of the log are lost')
     assert.equal(life.feed.position, life.log.end)
     await referee.checkAll(table)
@@ -392,8 +420,10 @@ class Run {
       assert.equal(life.writer.indexContext.index.snapshotId, table.metadata['current-snapshot-id'] ?? null)
       await this.#check(life)
     }
+    const orphans = await this.#orphans(life.writer)
     await this.#stop(life)
     return {
+      orphans,
       snapshots: this.#model.snapshots,
       lives: this.#lives,
       steps: this.steps.counts,
