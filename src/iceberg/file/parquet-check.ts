@@ -110,7 +110,7 @@ function missingSql(type: Type, required: boolean, value: string, depth: number)
         const missing = missingSql(
           field.type,
           field.required,
-          `struct_extract(${value}, '${names[at]!.replaceAll("'", "''")}')`,
+          `struct_extract(${value}, ${literal(names[at]!)})`,
           depth,
         )
         if (missing !== null) conditions.push(`(${value} IS NOT NULL AND (${missing}))`)
