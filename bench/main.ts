@@ -3,10 +3,15 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { appends } from './appends.bench.ts'
+import { commits } from './commits.bench.ts'
 import { type Bench, type BenchOptions, load, type Measure, table } from './harness.ts'
+import { metadata } from './metadata.bench.ts'
+import { scan } from './scan.bench.ts'
 import { upserts } from './upserts.bench.ts'
+import { visible } from './visible.bench.ts'
 
-const benches: readonly Bench[] = [upserts]
+const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
