@@ -63,7 +63,7 @@ export async function extract({ key }) {
 
 describe('an extractor that misbehaves', () => {
   it('costs its own facts and no others: each row has the fault, each fault a dead letter, the next object comes', async () => {
-    const bench = await EngineBench.open()
+    const bench = await EngineBench.prepare()
     try {
       const module = join(bench.dir, 'hostile.mjs')
       await writeFile(module, HOSTILE)
@@ -124,7 +124,7 @@ describe('an extractor that cannot be used', () => {
     ],
   ] as const) {
     it(`that ${what} is told by name when the engine starts`, async () => {
-      const bench = await EngineBench.open()
+      const bench = await EngineBench.prepare()
       try {
         const module = text === null ? 'missing.mjs' : 'broken.mjs'
         if (text !== null) await writeFile(join(bench.dir, module), text)

@@ -21,7 +21,7 @@ const JOIN = `SELECT om.e_tag, cm.labels FROM s3_metadata_coalesced AS om
   ON om.bucket = cm.bucket AND om.key = cm.key AND om.e_tag = cm.etag`
 
 async function labelling(): Promise<EngineBench> {
-  const bench = await EngineBench.open()
+  const bench = await EngineBench.prepare()
   await writeFile(join(bench.dir, 'labeller.mjs'), LABELLER)
   return bench.restart({ objects: { extractors: [{ module: 'labeller.mjs' }] } })
 }
