@@ -72,6 +72,8 @@ export const limits = {
   orphanGraceMs: 3_600_000,
   orphanIntervalMs: 6 * 3_600_000,
   orphansAtOnce: 10_000,
+  /** What reading the write-ahead log of a row index after a kill may take. */
+  indexReplayMemoryMiB: 512,
 
   /** What one object may cost an extractor. */
   extractBytesMax: 16 * MiB,

@@ -8,11 +8,12 @@
  * Crash story: every change of the index is one transaction that also moves the stamp. If the process dies between the
  * table's commit and the index's, the stamp is behind and `catchUp` brings it up from the files.
  */
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { assert } from '../base/assert.ts'
 import { isFault } from '../base/fault.ts'
 import { type Json, parseJson, stringifyJson } from '../base/json.ts'
-import { type DuckSession, ident, literal } from '../duck/duck.ts'
+import { limits } from '../base/limits.ts'
+import { Duck, type DuckSession, ident, literal } from '../duck/duck.ts'
 import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 
 /** Raised when the layout changes: an index of another layout is built anew. */
@@ -54,6 +55,7 @@ export class RowIndex {
    */
   static async open(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex> {
     const index = new RowIndex(session, alias, path)
+    await settleWal(path)
     try {
       await index.#attach()
       if (await index.#load(identity)) return index
@@ -280,6 +282,28 @@ export class RowIndex {
     this.#nextFileId = Number(meta['next_file_id'])
     await this.#countDelta()
     return true
+  }
+}
+
+/**
+ * After a kill the index has a write-ahead log, which DuckDB replays when it attaches the file. Where it cannot, it declares the
+ * whole instance invalid, with all that is attached to it: so this is done in an instance of its own. An index that cannot be
+ * replayed is taken away.
+ */
+async function settleWal(path: string): Promise<void> {
+  const wal = await stat(`${path}.wal`).catch(() => null)
+  if (wal === null) return
+  const duck = await Duck.open({ memoryMiB: limits.indexReplayMemoryMiB, threads: 1 })
+  try {
+    const session = await duck.connect()
+    await session.run(`ATTACH ${literal(path)} AS settled`)
+    await session.run('DETACH settled')
+  } catch (error) {
+    if (isFault(error, 'unavailable') && /lock/i.test(error.message)) throw error
+    await rm(path, { force: true })
+    await rm(`${path}.wal`, { force: true })
+  } finally {
+    duck.close()
   }
 }
 
