@@ -27,6 +27,9 @@ export const limits = {
   commitAttemptsMax: 20,
   commitBackoffMs: 25,
   commitBackoffMaxMs: 2_000,
+  /** A stage or feed that failed tries again after such a pause (doubled up to the maximum), for as long as it takes. */
+  stageBackoffMs: 100,
+  stageBackoffMaxMs: 16_000,
   /** How long a commit waits for a catalog locked by another process. */
   catalogBusyMs: 90_000,
   /** Table metadata: one file unpacked, and what a catalog remembers of the files it has read. */
@@ -58,6 +61,8 @@ export const limits = {
   compactFilesPerStep: 8,
   compactTargetBytes: 128 * MiB,
   compactTurnBytesMax: 512 * MiB,
+  /** Rows rewritten in a turn: each has its place in the row index changed by one transaction, in memory. */
+  compactTurnRowsMax: 4_000_000,
   /** Share of dead rows from which a file is rewritten by itself. */
   compactDeadShare: 0.3,
   /** Snapshots kept by default, by count and by age. */
@@ -149,7 +154,10 @@ assert(limits.logBatchBytesMax <= limits.logSegmentBytesMax, 'one full batch mus
 assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment must fit a commit')
 assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit what one object may cost')
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
-assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in base64 must fit a log entry')
+assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in hex must fit a log entry')
 assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')
-assert(limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMs, 'a commit ends before its files are orphans')
+assert(
+  limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMs,
+  'a commit ends before its files are orphans',
+)
 assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')

@@ -5,6 +5,7 @@
  * An entry that does not fit the table is found by halving the batch, handed to `onPoison`, and left out: one bad
  * entry never stops the others.
  */
+import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
@@ -89,7 +90,7 @@ export class TableFeed {
         failures = 0
       } catch (error) {
         const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        const retryInMs = Math.min(limits.commitBackoffMaxMs * 8, 100 * 2 ** Math.min(failures++, 16))
+        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
         this.#options.onEvent({ kind: 'stalled', table: this.#options.writer.name, fault, retryInMs })
         await clock.sleep(retryInMs, signal).catch(() => undefined)
       }

@@ -10,6 +10,7 @@
  * Crash story: on start the stage goes back to the last position that all three logs are known to have passed and passes
  * the rest on again. Merging is idempotent, and so are the tables: a change passed on twice is the same row.
  */
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
@@ -18,7 +19,7 @@ import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
-import { appendChanges } from './append.ts'
+import { appendChanges, appendTexts } from './append.ts'
 import type { Difference } from './compare.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
@@ -76,9 +77,7 @@ export class ObjectsService {
 
   /** Makes events durable and gives the offset after the last. */
   async accept(events: readonly ObjectEvent[]): Promise<number> {
-    for (let at = 0; at < events.length; at += limits.logBatchEntriesMax) {
-      await this.#parts.objects.append(events.slice(at, at + limits.logBatchEntriesMax).map(objectEventText))
-    }
+    await appendTexts(this.#parts.objects, events.map(objectEventText))
     return this.#parts.objects.end
   }
 
@@ -161,7 +160,7 @@ export class ObjectsService {
       } catch (error) {
         if (signal.aborted) return
         const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        const retryInMs = Math.min(limits.commitBackoffMaxMs * 8, 100 * 2 ** Math.min(failures++, 16))
+        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
         onFault(fault, retryInMs)
         await clock.sleep(retryInMs, signal).catch(() => undefined)
       }
