@@ -269,7 +269,6 @@ class Copy {
   }
 
   async dropTables(): Promise<void> {
-    // Where this fails (a closed session, an aborted transaction) the tables are gone already.
-    for (const table of this.#tables) await this.#session.run(`DROP TABLE IF EXISTS ${table}`).catch(() => undefined)
+    await this.#session.dropTables(this.#tables)
   }
 }

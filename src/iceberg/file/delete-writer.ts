@@ -79,7 +79,7 @@ export async function writePositionDeletes(
     if (files.length === 0) return []
     return await new Deletes(session, io, write, folder, files).write(table)
   } finally {
-    await session.run(`DROP TABLE IF EXISTS ${table}`)
+    await session.dropTables([table])
     await rm(folder, { recursive: true, force: true })
   }
 }
@@ -174,7 +174,7 @@ class Deletes {
       )
       return files
     } finally {
-      await this.#session.run(`DROP TABLE IF EXISTS ${places}`)
+      await this.#session.dropTables([places])
     }
   }
 
@@ -213,7 +213,7 @@ class Deletes {
       }
       return copied
     } finally {
-      await session.run(`DROP TABLE IF EXISTS ${sorted}`)
+      await session.dropTables([sorted])
     }
   }
 
