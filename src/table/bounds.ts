@@ -15,6 +15,7 @@ export const TABLE_BOUNDS: TableBounds = {
   filesPerStep: limits.compactFilesPerStep,
   targetBytes: limits.compactTargetBytes,
   turnBytesMax: limits.compactTurnBytesMax,
+  turnRowsMax: limits.compactTurnRowsMax,
   deadShare: limits.compactDeadShare,
   manifestsMergeCount: limits.manifestsMergeCount,
   snapshotsKeptMax: limits.snapshotsKeptMax,

@@ -135,13 +135,21 @@ export class TableWriter {
    */
   async commit(segments: readonly Segment[], from: number, end: number): Promise<CommitReport | null> {
     const startedMs = this.#parts.clock.nowMs()
-    return this.#follow(async (table) => {
+    const committed = this.#follow(async (table) => {
       if (this.#index !== null) await catchUp(this.#index, table)
       const held = committedOffset(table.metadata)
       if (held >= end) return null
       const report = await this.#attempt(table, segments, Math.max(from, held), end)
       return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
     })
+    return committed.finally(() => this.#forgetBatch())
+  }
+
+  /** Gives the memory of the batch back: what follows a commit, compaction above all, needs it. */
+  async #forgetBatch(): Promise<void> {
+    if (this.#index === null) return
+    for (const table of ['batch', 'winners', 'old', 'learnt'])
+      await this.#parts.session.run(`DROP TABLE IF EXISTS temp.${table}`)
   }
 
   async close(): Promise<void> {
