@@ -23,6 +23,7 @@ import { ActiveSegment, framesPath } from './active-segment.ts'
 import { checkEntries } from './entry-text.ts'
 import type { Log, LogEntry, Segment } from './log.ts'
 import { type LogFs, nodeLogFs } from './log-fs.ts'
+import { requireHeld, requireOpen } from './refusal.ts'
 import { FRAME_BYTES, surveyFrames } from './segment-frames.ts'
 import { encodeGroup } from './segment-group.ts'
 import { damage, openToRead, type Readable, readEntries, verifySegment } from './segment-reader.ts'
@@ -183,7 +184,7 @@ class SegmentLog implements Log {
   }
 
   async append(entries: readonly string[]): Promise<number> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     if (this.#refusal) throw this.#refusal
     const bytes = checkEntries(this.name, entries)
     if (entries.length === 0) return this.end
@@ -278,8 +279,8 @@ class SegmentLog implements Log {
   }
 
   async read(from: number, limit: number): Promise<LogEntry[]> {
-    this.#mustBeOpen()
-    this.#mustHold(from)
+    requireOpen(this, this.#closed)
+    requireHeld(this, from)
     const segments = [...this.#sealed, this.#active.asReadable()].filter((segment) => segment.end > from)
     return guard(`read log ${this.name}`, async () => {
       const entries: LogEntry[] = []
@@ -292,14 +293,14 @@ class SegmentLog implements Log {
       }
       return entries
     }).catch((error: unknown) => {
-      this.#mustHold(from)
+      requireHeld(this, from)
       throw error
     })
   }
 
   async seal(from: number, bytesMax: number): Promise<Segment[]> {
-    this.#mustBeOpen()
-    this.#mustHold(from)
+    requireOpen(this, this.#closed)
+    requireHeld(this, from)
     return guard(`seal log ${this.name}`, async () => {
       await this.#inTurn(async () => {
         if (this.#refusal) throw this.#refusal
@@ -319,13 +320,13 @@ class SegmentLog implements Log {
   }
 
   async waitFor(offset: number, signal?: AbortSignal): Promise<void> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     if (this.end > offset) return
     await this.#waiters.wait(offset, signal)
   }
 
   async trim(offset: number): Promise<void> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     await guard(`trim log ${this.name}`, () =>
       this.#inTurn(async () => {
         for (let oldest = this.#sealed[0]; oldest && oldest.end <= offset; oldest = this.#sealed[0]) {
@@ -379,23 +380,6 @@ class SegmentLog implements Log {
     const result = this.#turn.then(step)
     this.#turn = result.catch(() => undefined)
     return result
-  }
-
-  #mustBeOpen(): void {
-    if (this.#closed) throw new Fault('cancelled', `Log ${this.name} is closed.`, { log: this.name })
-  }
-
-  #mustHold(from: number): void {
-    if (from >= this.start) return
-    throw new Fault(
-      'not-found',
-      `Log ${this.name} begins at offset ${this.start}, entries from ${from} on were trimmed.`,
-      {
-        log: this.name,
-        start: this.start,
-        from,
-      },
-    )
   }
 }
 
