@@ -107,7 +107,8 @@ export class PointerCatalog implements Catalog {
         await this.#discard(created)
         throw error
       }
-      const now = await this.#rows.get(namespace, name)
+      // A look that fails tells nothing: then the outcome stays unknown.
+      const now = await this.#rows.get(namespace, name).catch(() => Promise.reject(error))
       // Taken by somebody whose file may follow ours.
       if (now !== null && now !== created.metadataLocation) throw error
       inserted = now !== null
