@@ -202,6 +202,7 @@ function journalRow(event: ObjectEvent): SqlRow {
   const { bucket, key, versionId, kind, time } = event
   const types = { create: 'CREATE', update: 'UPDATE_METADATA', marker: 'DELETE', delete: 'DELETE' }
   const isNew = kind === 'create'
+  const noTags = isNew || event.name === 'ObjectTagging:Delete' ? {} : null
   return {
     bucket,
     key,
@@ -215,7 +216,7 @@ function journalRow(event: ObjectEvent): SqlRow {
     e_tag: event.etag ?? null,
     storage_class: event.storageClass ?? null,
     ...UNKNOWN,
-    object_tags: event.tags ?? (isNew ? {} : null),
+    object_tags: event.tags ?? noTags,
     user_metadata: isNew ? {} : null,
     requester: null,
     source_ip_address: null,
