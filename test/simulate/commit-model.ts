@@ -35,8 +35,10 @@ export class Model {
   readonly entries: Entry[] = []
   /** Entries told to be durable. */
   acknowledged = 0
-  /** Entries before it are in a snapshot that was visible once, or changed nothing. */
+  /** Entries before it are in a snapshot that was visible once. */
   consumed = 0
+  /** Where the writer goes on: beyond `consumed` when entries changed nothing or were passed over. */
+  position = 0
   readonly #states = new Map<bigint, readonly Row[]>()
 
   constructor(mode: WriteMode) {
@@ -74,7 +76,8 @@ export class Model {
         `entries up to ${this.consumed} were committed, and now a snapshot up to ${snapshot.offset}: some are applied twice`,
       )
       assert.ok(snapshot.offset <= this.entries.length, 'a snapshot holds entries that nobody appended')
-      this.#states.set(snapshot.id, this.applied(before, this.entries.slice(this.consumed, snapshot.offset)))
+      const from = Math.max(this.position, this.consumed)
+      this.#states.set(snapshot.id, this.applied(before, this.entries.slice(from, snapshot.offset)))
       this.consumed = snapshot.offset
     }
   }

@@ -9,9 +9,10 @@ import { join } from 'node:path'
 import { Fault, isFault } from '../../src/base/fault.ts'
 import { limits } from '../../src/base/limits.ts'
 import { tableChangeText } from '../../src/change/table-change.ts'
-import { Duck } from '../../src/duck/duck.ts'
-import type { Catalog } from '../../src/iceberg/catalog/catalog.ts'
+import { Duck, type DuckSession } from '../../src/duck/duck.ts'
+import type { Catalog, TableIdent } from '../../src/iceberg/catalog/catalog.ts'
 import { PointerCatalog } from '../../src/iceberg/catalog/pointer-catalog.ts'
+import type { FileIO } from '../../src/iceberg/file/file.ts'
 import { storeIo } from '../../src/iceberg/file/store-io.ts'
 import type { Schema } from '../../src/iceberg/spec/table-metadata.ts'
 import { parseSpecText } from '../../src/iceberg/spec/term-text.ts'
@@ -19,7 +20,6 @@ import type { Log } from '../../src/log/log.ts'
 import type { LogFile } from '../../src/log/log-fs.ts'
 import { openSegmentLog } from '../../src/log/segments.ts'
 import { openMemoryStore } from '../../src/store/memory.ts'
-import type { Store } from '../../src/store/store.ts'
 import { TABLE_BOUNDS, type TableBounds } from '../../src/table/bounds.ts'
 import { TableFeed } from '../../src/table/feed.ts'
 import { catchUp } from '../../src/table/index-upkeep.ts'
@@ -52,8 +52,17 @@ const EVOLVED: Schema = { ...SCHEMA, fields: [...SCHEMA.fields, { id: 4, name: '
 export interface Sabotage {
   catalog?: (catalog: Catalog) => Catalog
   /** Called between two actions of a process. */
-  between?: (world: { store: Store; catalog: Catalog; writer: TableWriter }) => Promise<void>
+  between?: (world: World) => Promise<void>
   log?: (log: Log) => Log
+}
+
+/** The table as seen by parts that never fail, and the writer. */
+export interface World {
+  io: FileIO
+  catalog: Catalog
+  ident: TableIdent
+  session: DuckSession
+  writer: TableWriter
 }
 
 export interface RunOptions {
@@ -147,7 +156,7 @@ class Run {
     const random = this.#random
     this.#calm = await Duck.open({ memoryMiB: 256, threads: 1 })
     const calm = this.#calm
-    const io = () => storeIo(this.#store, { root: ROOT, scratchDir: join(this.#dir, 'calm'), cacheBytes: 0 })
+    const io = () => this.#calmIo()
     this.#referee = new Referee(this.#model, await calm.connect(), io)
     const referee = this.#referee
     this.#outsider = new Outsider({
@@ -172,8 +181,13 @@ class Run {
     await this.#store.close()
   }
 
+  /** Without a cache: what is gone is gone. */
+  #calmIo(): FileIO {
+    return storeIo(this.#store, { root: ROOT, scratchDir: join(this.#dir, 'calm'), cacheBytes: 0 })
+  }
+
   #calmCatalog(): Catalog {
-    const io = storeIo(this.#store, { root: ROOT, scratchDir: join(this.#dir, 'calm'), cacheBytes: 0 })
+    const io = this.#calmIo()
     const rows = this.#rows
     return new PointerCatalog({
       name: 'calm',
@@ -204,11 +218,7 @@ class Run {
       for (let actions = 6 + random.below(20); actions > 0; actions--) {
         await this.#act(life)
         await this.#check(life)
-        await this.#options.sabotage?.between?.({
-          store: this.#store,
-          catalog: this.#calmCatalog(),
-          writer: life.writer,
-        })
+        await this.#sabotage(life)
       }
       if (random.chance(0.5)) await this.#stop(life)
     } catch (error) {
@@ -217,6 +227,14 @@ class Run {
       if (!(error instanceof Killed) && !this.#mayPass(error)) throw error
     }
     await this.#fall()
+  }
+
+  async #sabotage({ duck, writer }: Life): Promise<void> {
+    const between = this.#options.sabotage?.between
+    if (between === undefined) return
+    const session = await duck.connect()
+    await between({ io: this.#calmIo(), catalog: this.#calmCatalog(), ident: IDENT, session, writer })
+    session.close()
   }
 
   #mayPass(error: unknown): boolean {

@@ -154,8 +154,11 @@ export function faultyLogFs(steps: Steps, random: Random, opened: Set<LogFile>):
     lock: async () => async () => {},
     open: async (path, mode) => {
       // Not told as failed when done: the handle would be left open.
-      const file = await steps.perform(life, { name: 'log: open', fails: failure }, () => nodeLogFs.open(path, mode))
-      opened.add(file)
+      const file = await steps.perform(life, { name: 'log: open', fails: failure }, async () => {
+        const handle = await nodeLogFs.open(path, mode)
+        opened.add(handle)
+        return handle
+      })
       return {
         sizeBytes: () => step('size', () => file.sizeBytes()),
         read: (position, length) => step('read', () => file.read(position, length)),

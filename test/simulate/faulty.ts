@@ -77,6 +77,10 @@ export class Steps {
     return this.#dead
   }
 
+  get odds(): Odds {
+    return this.#odds
+  }
+
   set odds(odds: Odds) {
     this.#odds = odds
   }
