@@ -17,7 +17,7 @@ import { examineIndex } from '../table/index-upkeep.ts'
 import type { TableDefinition } from '../table/table.ts'
 import { committedOffset } from '../table/writer.ts'
 import type { Config } from './config.ts'
-import { type Home, homeExists } from './home.ts'
+import { catalogLoss, type Home, homeExists } from './home.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { damageOf, stateTrouble } from './state-trouble.ts'
@@ -36,6 +36,11 @@ const DISK_FREE_MIN_BYTES = 1024 ** 3
 export async function examine(home: Home, config: Config): Promise<Finding[]> {
   const findings: Finding[] = [{ subject: 'node', level: 'ok', message: process.version }]
   const add: Add = (subject, level, message) => findings.push({ subject, level, message })
+  const loss = await catalogLoss(home)
+  if (loss !== null) {
+    add('catalog', 'problem', loss)
+    return findings
+  }
   if (!(await homeExists(home))) {
     add('home', 'note', `${home.dir} holds no tables yet; tidewater quickstart or tidewater ingest makes them`)
     return findings

@@ -16,7 +16,7 @@ import { upkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
 import { Buckets } from './buckets.ts'
 import type { Config } from './config.ts'
-import { type Home, homeExists } from './home.ts'
+import { type Home, requireNoLoss } from './home.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { stateTrouble } from './state-trouble.ts'
@@ -65,7 +65,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       closers.push(() => opened.close())
       return opened
     }
-    await homeExists(home)
+    await requireNoLoss(home)
     // The logs first: their locks tell a second process that the home is taken, before it touches anything.
     const objectsLog = await log('objects')
     const tables = objectTables(config)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
 import { isFault } from '../base/fault.ts'
-import { homeAt, prepareHome, requireHome } from './home.ts'
+import { catalogLoss, homeAt, prepareHome, requireHome, requireNoLoss } from './home.ts'
 
 let dir: string
 before(async () => {
@@ -32,4 +32,17 @@ test('preparing a home empties its scratch folders and leaves what the user keep
 
 test('reading asks for a home that is there', async () => {
   await assert.rejects(requireHome(homeAt(path.join(dir, 'none'))), (error) => isFault(error, 'not-found'))
+})
+
+test('a home that knows of objects and has no catalog is not taken for a new one', async () => {
+  const home = homeAt(path.join(dir, 'lost'))
+  await mkdir(path.dirname(home.statePath('objects.db')), { recursive: true })
+  assert.equal(await catalogLoss(home), null)
+  await writeFile(home.statePath('objects.db'), '')
+  assert.match((await catalogLoss(home)) ?? '', /catalog was lost/)
+  for (const check of [requireHome, requireNoLoss]) {
+    await assert.rejects(check(home), (error) => isFault(error, 'corrupt'))
+  }
+  await writeFile(home.catalogPath, '')
+  assert.equal(await catalogLoss(home), null)
 })
