@@ -11,7 +11,7 @@ const WINDOW = 100
 export const commits: Bench = {
   name: BENCH,
   run: async (options, tell) => {
-    const ends = options.quick ? [100, 300] : [100, 1_000, 10_000]
+    const ends = options.commits ?? (options.quick ? [100, 300] : [100, 1_000, 10_000])
     const keys = 100_000
     const ours = Contender.node('tidewater', 'table.ts')
     const measures: Measure[] = []

@@ -15,6 +15,8 @@ export interface BenchOptions {
   seed: number
   /** Key counts instead of the bench's own. */
   keys?: number[]
+  /** Where `commits` looks, instead of the bench's own places. */
+  commits?: number[]
   /** Rounds per case; absent: the bench's own number. */
   rounds?: number
   /** DuckDB's memory bound in our process. */

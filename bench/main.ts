@@ -20,6 +20,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     rounds: { type: 'string' },
     keys: { type: 'string' },
+    commits: { type: 'string' },
     memory: { type: 'string', default: '1024' },
     out: { type: 'string' },
   },
@@ -27,6 +28,7 @@ const { values, positionals } = parseArgs({
 const options: BenchOptions = { quick: values.quick, seed: Number(values.seed), memoryMiB: Number(values.memory) }
 if (values.rounds !== undefined) options.rounds = Number(values.rounds)
 if (values.keys !== undefined) options.keys = values.keys.split(',').map(Number)
+if (values.commits !== undefined) options.commits = values.commits.split(',').map(Number)
 process.env['BENCH_MEMORY_MIB'] = values.memory
 
 const chosen = benches.filter(({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)))
