@@ -31,11 +31,6 @@ export function metadataLocation(metadata: TableMetadata, version: number, uuid:
   return `${metadataFolder(metadata)}/${String(version).padStart(5, '0')}-${uuid}.metadata.json`
 }
 
-/** One spelling for `file:/x`, `file:///x` and `/x`, to compare by. Other locations stay as they are. */
-export function sameLocation(location: string): string {
-  return location.replace(/^(?:file:)?\/+/, 'file:/')
-}
-
 function textOf(bytes: Uint8Array, location: string): string {
   try {
     const gzip = bytes[0] === 0x1f && bytes[1] === 0x8b

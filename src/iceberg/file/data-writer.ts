@@ -11,6 +11,7 @@ import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type DuckSession, ident, literal } from '../../duck/duck.ts'
 import type { DataFile, Value } from '../spec/manifest.ts'
+import { withoutTrailingSlash } from '../spec/metadata-json.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
 import { type CopiedFile, copiedFile, dataFileOf, splitOffsetsOf } from './data-file.ts'
@@ -88,7 +89,7 @@ async function place(
   const files: DataFile[] = []
   for (const file of copied) {
     const partition = terms.map((term): Value => valueFromText(term.type, file.partitionKeys.get(term.column) ?? null))
-    const filePath = `${write.location.replace(/\/+$/, '')}/data/${partitionFolder(columns, partition)}${uuidv7(write.nowMs)}.parquet`
+    const filePath = `${withoutTrailingSlash(write.location)}/data/${partitionFolder(columns, partition)}${uuidv7(write.nowMs)}.parquet`
     const dataFile = dataFileOf(file, leaves, {
       content: 'data',
       filePath,

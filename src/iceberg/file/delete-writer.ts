@@ -12,6 +12,7 @@ import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
 import type { DataFile, Value } from '../spec/manifest.ts'
+import { withoutTrailingSlash } from '../spec/metadata-json.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
 import { type CopiedFile, copiedFile, dataFileOf, splitOffsetsOf } from './data-file.ts'
@@ -237,7 +238,7 @@ class Deletes {
     const folder = partitionFolder(partitionColumns(spec, schema), group.partition)
     const file = dataFileOf(copied, LEAVES, {
       content: 'position-deletes',
-      filePath: `${location.replace(/\/+$/, '')}/data/${folder}${uuidv7(nowMs)}-deletes.parquet`,
+      filePath: `${withoutTrailingSlash(location)}/data/${folder}${uuidv7(nowMs)}-deletes.parquet`,
       specId: group.specId,
       partition: group.partition,
       splitOffsets: offsets,

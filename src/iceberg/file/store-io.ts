@@ -12,7 +12,7 @@ import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { Recent } from '../../base/recent.ts'
 import type { Store } from '../../store/store.ts'
-import type { FileIO } from './file.ts'
+import { type FileIO, plainLocation } from './file.ts'
 
 export interface StoreIoOptions {
   /** The location that is the store's root, e.g. `file:///w/warehouse`; `file:/w/warehouse` and `/w/warehouse` are the same. */
@@ -28,12 +28,6 @@ const CACHED_SHARE = 1 / 8
 
 export function storeIo(store: Store, options: StoreIoOptions): FileIO {
   return new StoreIo(store, options)
-}
-
-/** `file:///x`, `file:/x` and `/x` → `/x`; other schemes stay. No trailing slash. The text is taken as it is, not decoded. */
-export function plainLocation(location: string): string {
-  const path = location.replace(/^file:\/*(?=\/)/, '')
-  return path.length > 1 ? path.replace(/\/+$/, '') : path
 }
 
 class StoreIo implements FileIO {
