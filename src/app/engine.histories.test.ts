@@ -70,7 +70,7 @@ async function tell(bench: EngineBench, told: ObjectEvent[], random: Random): Pr
   while (told.length > 0) {
     await bench.engine.objects.accept(told.splice(0, 1 + random.below(batchMax)))
     const { engine } = bench
-    switch (random.below(7)) {
+    switch (random.below(8)) {
       case 0:
         await engine.drain()
         break
@@ -94,7 +94,17 @@ async function tell(bench: EngineBench, told: ObjectEvent[], random: Random): Pr
         engine.versions.setEmitted(random.below(engine.versions.emitted + 1))
         await bench.restart()
         break
-      case 6:
+      case 6: {
+        // Followed in the background, and stopped while it works or when it has nothing to do.
+        const faults: string[] = []
+        engine.start((fault) => faults.push(fault.message))
+        await engine.objects.accept(told.splice(0, 1 + random.below(batchMax)))
+        if (random.chance(0.5)) await engine.objects.passed(engine.objects.accepted, AbortSignal.timeout(60_000))
+        await bench.restart()
+        assert.deepEqual(faults, [])
+        break
+      }
+      case 7:
         break
     }
   }
@@ -128,6 +138,12 @@ for (let round = 0; round < ROUNDS; round++) {
 }
 
 async function compareWithModel(bench: EngineBench, all: readonly History[]): Promise<void> {
+  const deletes = await bench.sql(
+    `SELECT content FROM ${TABLES.content}.delete_files UNION ALL SELECT content FROM ${TABLES.inventory}.delete_files`,
+  )
+  // Deletes are by position (1), never by equality (2).
+  assert.ok(deletes.every((row) => Number(row['content']) === 1))
+
   const rowsOf = async (sql: string) => groupedByBucket(await bench.sql(sql))
   const journal = await rowsOf(`SELECT * FROM ${TABLES.journal}`)
   const inventory = await rowsOf(`SELECT * FROM ${TABLES.inventory}`)
