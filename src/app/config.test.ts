@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -145,6 +145,30 @@ describe('a configuration', () => {
     )
     const both = { schema: {}, content: { columns: {} } }
     assert.match(problemsOf({ objects: both }).join(), /^objects\.schema: give either/)
+  })
+})
+
+describe('the configurations that the pages show', () => {
+  const pages = ['README.md', 'docs/configuration.md', 'docs/extractors.md']
+
+  it('are taken as they stand', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'tidewater-config-'))
+    try {
+      for (const page of pages) {
+        const text = await readFile(new URL(`../../${page}`, import.meta.url), 'utf8')
+        const blocks = [...text.matchAll(/^```(ts|yaml)\n([\s\S]*?)^```/gm)]
+        const shown = blocks.filter(([, , block = '']) => /^export default \{|^objects:/m.test(block))
+        assert.ok(shown.length > 0, `${page} shows no configuration`)
+        for (const [at, [, language, block = '']] of shown.entries()) {
+          const file = join(dir, `${page.replaceAll('/', '-')}-${at}.${language}`)
+          await writeFile(file, block)
+          const { config } = await loadConfig(file, dir)
+          assert.ok(objectTables(config).mapping.columns.length > 0)
+        }
+      }
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
   })
 })
 
