@@ -1,6 +1,14 @@
 /**
  * The path from log to committed, readable snapshot, with everything around it failing: see `commit-run.ts`.
  *
+ * What it has found stands beside the code as tests of their own:
+ * - one entry that cannot be read as a row took its whole segment to the dead letters (`feed.test.ts`)
+ * - after a rollback and a restart, entries still in the log were committed again (`writer.test.ts`)
+ * - a delete before the first row of a key kept that row out of an insert-once table, by how entries were batched; a commit
+ *   found late was indexed as somebody else's snapshot, whose deletes the index then never saw; files that others expired
+ *   between two looks failed a commit or upkeep for good; deletes by others in a table of appends were a bug to upkeep; an
+ *   index left by a kill, which DuckDB could not replay, made DuckDB refuse everything (`writer.others.test.ts`)
+ *
  * `TIDEWATER_SEED=n` runs that one, with `TIDEWATER_TRACE=1` telling its last steps; `TIDEWATER_ROUNDS=n` runs so many,
  * from a random seed on.
  */
@@ -14,7 +22,7 @@ import { type RunReport, runSimulation, type Sabotage } from './commit-run.ts'
 
 const one = process.env['TIDEWATER_SEED']
 const rounds = process.env['TIDEWATER_ROUNDS']
-const count = Number(rounds ?? 40)
+const count = Number(rounds ?? 30)
 const first = one === undefined ? (rounds === undefined ? 1 : Math.floor(Math.random() * 2 ** 30)) : Number(one)
 
 async function runSeed(seed: number): Promise<RunReport> {

@@ -144,7 +144,8 @@ class Run {
     this.#bounds = {
       ...TABLE_BOUNDS,
       filesPerStep: 2 + random.below(3),
-      deadShare: random.pick([0.3, 0.6]),
+      // Where data files are full from the start and never worn, it is delete files that are merged.
+      ...random.pick([{ deadShare: 0.3 }, { deadShare: 0.6 }, { deadShare: 2, targetBytes: 1 }]),
       manifestsMergeCount: 1 + random.below(4),
       snapshotsKeptMax: 3 + random.below(6),
       orphanIntervalMs: 10 * 60_000,
