@@ -80,7 +80,7 @@ async function mendLogsAndState(reader: Reader, tell: Tell): Promise<void> {
   // The objects log first: while it is held nobody else writes to this home.
   const known = await readState(home)
   const taken = Math.max(known?.applied ?? 0, known?.emitted ?? 0)
-  // Offset 0 is taken when there are tables, so that a state that was lost is told from one that is new.
+  // A state made anew has taken an offset at least (see setTaken), so the log must have given one.
   const floor = taken === 0 && held('journal') > 0 ? 1 : taken
   const objects = await mendLog({ home, clock, name: 'objects', floor, passedOn: known?.emitted ?? 0 }, tell)
   try {

@@ -21,7 +21,7 @@ export function stateTrouble({ applied, start, end, journalHeld }: StateFacts): 
   if (applied < start) {
     return `knows events up to offset ${applied}, but the objects log begins at ${start}: the file was lost, or is an old copy`
   }
-  if (applied === 0 && end === 0 && journalHeld > 0) return 'knows nothing, but the tables hold objects: it was lost'
+  if (applied === 0 && journalHeld > 0) return 'knows nothing, but the tables hold objects: it was lost'
   return null
 }
 

@@ -135,6 +135,9 @@ function notATime(time: string): Fault {
   )
 }
 
+/** The `source` of events made anew from the journal, where it is not known who sent them. */
+export const RECORDED_SOURCE = 'journal'
+
 /**
  * An event made anew from the journal, which keeps less than the event said, has its sequence number for a name: so it has the
  * same number and order as the event itself.

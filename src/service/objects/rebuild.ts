@@ -2,16 +2,16 @@
  * What is known of each object version, made anew from the journal and the inventory, for a state file that was lost.
  *
  * The journal has every event's kind, time, sequencer and hash, so what each version is, its tombstone, its tags and storage
- * class come out as they were, and an event that is told again is known as a repetition. It does not have the sender: of a
- * directory and of MinIO's removed markers that is found out; for the others, later events of a version are set in order
- * against those from before by time instead of sequencer.
+ * class come out as they were, and an event that is told again is known as a repetition. It does not have the sender: a
+ * directory is known by its etags, MinIO by a marker that it told of twice; the others take the sender of the next event of
+ * their version (`version-state.ts`).
  *
  * Crash story: the new state is made in a file of another name and moved into place when it is whole.
  */
 import { rename, rm } from 'node:fs/promises'
 import { limits } from '../../base/limits.ts'
 import { OBJECT_EVENT_VERSION, type ObjectEvent, type ObjectEventKind } from '../../change/object-event.ts'
-import { sequencerOf } from '../../change/sequence.ts'
+import { RECORDED_SOURCE, sequencerOf } from '../../change/sequence.ts'
 import type { DuckRow, DuckSession } from '../../duck/duck.ts'
 import type { LoadedTable } from '../../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../../iceberg/file/file.ts'
@@ -94,7 +94,7 @@ function eventsSql(journal: string, inventory: string): string {
     FROM events WINDOW version AS (PARTITION BY ${VERSION})`
 }
 
-function recordedEvent(row: DuckRow): ObjectEvent {
+export function recordedEvent(row: DuckRow): ObjectEvent {
   const text = (name: string): string | undefined => (row[name] === null ? undefined : String(row[name]))
   const flag = (name: string): boolean | undefined => (row[name] === null ? undefined : row[name] === true)
   const map = (name: string) => {
@@ -139,5 +139,5 @@ function kindOf(row: DuckRow): ObjectEventKind {
 function sourceOf(row: DuckRow): string {
   if (row['of_directory'] === true && row['version_id'] === 'null') return 'directory'
   if (row['two_markers'] === true && row['version_id'] !== 'null') return 'minio:s3'
-  return 'journal'
+  return RECORDED_SOURCE
 }

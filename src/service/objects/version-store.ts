@@ -65,7 +65,10 @@ export interface VersionStore {
   counts(): VersionCounts
   /** Every version ever heard of, tombstones too, in no order that means anything. Nothing may be merged meanwhile. */
   all(): Generator<VersionState>
-  /** Says that everything before `offset` is merged and passed on: for a store that was made anew. */
+  /**
+   * Says that everything before `offset` is merged and passed on: for a store that was made anew, whose `applied` is then more
+   * than 0, so that it is told from one that is new.
+   */
   setTaken(offset: number): void
   close(): void
 }
@@ -290,9 +293,12 @@ class SqliteVersionStore implements VersionStore {
 
   setTaken(offset: number): void {
     guard(this.#path, () => {
-      this.#database.exec(`UPDATE meta SET value = ${Math.trunc(offset)} WHERE name IN ('applied', 'emitted')`)
+      this.#database.exec('BEGIN IMMEDIATE')
+      this.#setMeta.run(Math.max(offset, 1), 'applied')
+      this.#setMeta.run(offset, 'emitted')
+      this.#database.exec('COMMIT')
     })
-    this.#applied = offset
+    this.#applied = Math.max(offset, 1)
     this.#emitted = offset
   }
 
@@ -323,6 +329,12 @@ function guard<T>(path: string, work: () => T): T {
     const code = (error as { errcode?: unknown }).errcode
     if (typeof code !== 'number') throw error
     const kind = (code & 0xff) === SQLITE_CORRUPT || code === SQLITE_NOTADB ? 'corrupt' : 'unavailable'
-    throw new Fault(kind, `The object versions in ${path} cannot be used: ${messageOf(error)}.`, { path, code }, error)
+    const advice = kind === 'corrupt' ? '' : ' See that the disk has room and is sound, then try again.'
+    throw new Fault(
+      kind,
+      `The object versions in ${path} cannot be used: ${messageOf(error)}.${advice}`,
+      { path, code },
+      error,
+    )
   }
 }
