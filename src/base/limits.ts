@@ -71,10 +71,11 @@ export const limits = {
   snapshotAgeMaxMs: 5 * 24 * 3600 * 1000,
   metadataVersionsKept: 20,
   /**
-   * A file that nothing reaches is removed when it is so old: longer than a commit may take from its first file to its end.
+   * A file that nothing reaches is removed when it is so old: longer than a commit of any engine may take from its first file
+   * to its end (jobs of Spark run for hours).
    * How often a writing process looks for such files, and how many it removes at a time.
    */
-  orphanGraceMs: 3_600_000,
+  orphanGraceMs: 3 * 24 * 3600 * 1000,
   orphanIntervalMs: 6 * 3_600_000,
   orphansAtOnce: 10_000,
   /** What reading the write-ahead log of a row index after a kill may take. */

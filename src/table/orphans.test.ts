@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openTableBench } from '../../test/support/table-bench.ts'
+import { limits } from '../base/limits.ts'
 import { setProperties } from '../iceberg/action/set-properties.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import type { Schema } from '../iceberg/spec/table-metadata.ts'
@@ -14,7 +15,7 @@ const schema: Schema = {
     { id: 2, name: 'n', required: false, type: 'long' },
   ],
 }
-const HOUR_MS = 3_600_000
+const GRACE_MS = limits.orphanGraceMs
 
 async function openTable() {
   const bench = await openTableBench()
@@ -63,14 +64,14 @@ test('files that nothing reaches are removed once they are older than a commit m
     await put('metadata/0002-m0.avro'),
     await put('metadata/00009-x.metadata.json'),
   ]
-  assert.deepEqual(await remove(0.9 * HOUR_MS), [])
-  assert.deepEqual((await remove(1.1 * HOUR_MS)).toSorted(), left.toSorted())
+  assert.deepEqual(await remove(0.9 * GRACE_MS), [])
+  assert.deepEqual((await remove(1.1 * GRACE_MS)).toSorted(), left.toSorted())
   for (const location of left) assert.equal(await bench.io.exists(location), false)
   const { metadata } = await writer.load()
   for (const { 'snapshot-id': id } of metadata.snapshots)
     assert.equal((await bench.rows(await writer.load(), 'k', id)).length, 1)
   for (const entry of metadata['metadata-log']) assert.equal(await bench.io.exists(entry['metadata-file']), true)
-  assert.deepEqual(await remove(1.1 * HOUR_MS), [])
+  assert.deepEqual(await remove(1.1 * GRACE_MS), [])
   await close()
 })
 
@@ -81,7 +82,7 @@ test('what is no file of a table, or lies elsewhere, stays', async () => {
     await put('nested/data/0001.parquet'),
     await put('metadata/version-hint.text'),
   ]
-  assert.deepEqual(await remove(2 * HOUR_MS), [])
+  assert.deepEqual(await remove(2 * GRACE_MS), [])
   for (const location of strangers) assert.equal(await bench.io.exists(location), true)
   await close()
 })
@@ -95,7 +96,7 @@ test('a file that a snapshot names by another spelling of its folder stays', asy
       }
     },
   })
-  assert.deepEqual(await remove(2 * HOUR_MS, spelt), [])
+  assert.deepEqual(await remove(2 * GRACE_MS, spelt), [])
   assert.equal((await bench.rows(await writer.load())).length, 1)
   await close()
 })
@@ -109,11 +110,11 @@ test('nothing is removed when a manifest cannot be read, or the table forbids it
       return bench.io.read(location)
     },
   })
-  await assert.rejects(remove(2 * HOUR_MS, broken), /cannot be read/)
+  await assert.rejects(remove(2 * GRACE_MS, broken), /cannot be read/)
   assert.equal(await bench.io.exists(left), true)
   const table = await writer.load()
   await bench.catalog.commit(table, setProperties(table.metadata, { updates: { 'gc.enabled': 'false' } }))
-  assert.deepEqual(await remove(2 * HOUR_MS), [])
+  assert.deepEqual(await remove(2 * GRACE_MS), [])
   assert.equal(await bench.io.exists(left), true)
   await close()
 })
@@ -123,7 +124,7 @@ test('a file committed between the listing and the look at the table stays', asy
   let loads = 0
   const removed = await removeOrphans({
     io: bench.io,
-    nowMs: Date.now() + 2 * HOUR_MS,
+    nowMs: Date.now() + 2 * GRACE_MS,
     load: async () => {
       if (++loads === 2) {
         await bench.append([{ op: 'upsert', row: { k: 'b', n: 1 } }])
