@@ -22,7 +22,7 @@ import { type RunReport, runSimulation, type Sabotage } from './commit-run.ts'
 
 const one = process.env['TIDEWATER_SEED']
 const rounds = process.env['TIDEWATER_ROUNDS']
-const count = Number(rounds ?? 30)
+const count = Number(rounds ?? 24)
 const first = one === undefined ? (rounds === undefined ? 1 : Math.floor(Math.random() * 2 ** 30)) : Number(one)
 
 async function runSeed(seed: number): Promise<RunReport> {
