@@ -151,7 +151,6 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const drain = async () => {
       await objects.drain()
       for (const feed of feeds.values()) await feed.drain()
-      await objectsLog.trim(objects.position)
     }
     await fillAddedColumns({
       duck: reader.duck,

@@ -190,6 +190,8 @@ export class ObjectsService {
     )
     await appendChanges(this.#parts.content, await this.#contentChanges(touched))
     versions.setEmitted(end)
+    // What was passed on before this window is on disk with this window's merge; only that is let go.
+    await objects.trim(this.#position)
     this.#position = end
     this.#moved.resolve()
     this.#moved = Promise.withResolvers<void>()
