@@ -7,7 +7,7 @@
  * Crash story: a rewrite is one snapshot of operation `replace`; before it the new files are orphans, after it the old ones are
  * history. Files are removed only after the commit that expired their last snapshot, when every snapshot left has been asked.
  */
-import { assert, must } from '../base/assert.ts'
+import { assert } from '../base/assert.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { listLiteral } from '../duck/duck.ts'
