@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
+import { STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
 
 const tableSettings = z.strictObject({
   /** Partition fields, e.g. `day(record_timestamp)` or `bucket(16, key)`. Taken when the table is created. */
@@ -52,6 +53,8 @@ const schema = z.strictObject({
       workers: z.int().min(1).max(64).optional(),
     })
     .prefault({}),
+  /** Streams by name, see docs/streams.md. */
+  streams: z.record(z.string().regex(STREAM_NAME), streamSettings).default({}),
   limits: z
     .strictObject({
       /** Bound of DuckDB's buffers; the process takes about 300 MiB more. */

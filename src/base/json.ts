@@ -20,5 +20,9 @@ const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
 
 /** Value → compact text; bigint as plain digits. Keys keep their order; undefined members are left out. */
 export function stringifyJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, (_key, member: unknown) => (typeof member === 'bigint' ? rawJson(String(member)) : member), indent)
+  return JSON.stringify(
+    value,
+    (_key, member: unknown) => (typeof member === 'bigint' ? rawJson(String(member)) : member),
+    indent,
+  )
 }

@@ -179,7 +179,11 @@ async function replace(writer: TableWriter, base: LoadedTable, files: Replacemen
         sameRows: true,
         mergeCount: writer.bounds.manifestsMergeCount,
         nowMs: clock.nowMs(),
-        summary: { [SUMMARY.commitId]: commitId, [SUMMARY.offset]: String(committedOffset(metadata)) },
+        summary: {
+          [SUMMARY.commitId]: commitId,
+          [SUMMARY.offset]: String(committedOffset(metadata, writer.logName)),
+          [SUMMARY.log]: writer.logName,
+        },
       })
     },
   })

@@ -30,7 +30,7 @@ import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { RowIndex } from './row-index.ts'
 import { planSnapshot } from './snapshot-plan.ts'
-import { type CommitReport, SUMMARY, type TableDefinition } from './table.ts'
+import { type CommitReport, offsetProperty, SUMMARY, type TableDefinition } from './table.ts'
 import { ensureTable } from './table-setup.ts'
 import { keyHash, segmentRelation, valueExpression } from './transport.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
@@ -89,6 +89,11 @@ export class TableWriter {
     return writer
   }
 
+  /** Name of the log that it follows. */
+  get logName(): string {
+    return this.#logName
+  }
+
   get indexContext(): IndexContext | null {
     return this.#index
   }
@@ -103,7 +108,7 @@ export class TableWriter {
 
   /** End offset, exclusive, of what the table holds. 0 for a table that never took an entry. */
   async committedOffset(): Promise<number> {
-    return committedOffset((await this.load()).metadata)
+    return committedOffset((await this.load()).metadata, this.#logName)
   }
 
   /**
@@ -116,7 +121,7 @@ export class TableWriter {
     for (let attempt = 1; ; attempt++) {
       const table = await this.load()
       if (this.#index !== null) await catchUp(this.#index, table)
-      const held = committedOffset(table.metadata)
+      const held = committedOffset(table.metadata, this.#logName)
       if (held >= end) return null
       try {
         const report = await this.#attempt(table, segments, Math.max(from, held), end)
@@ -330,17 +335,19 @@ export class TableWriter {
 }
 
 /**
- * The offset that the newest snapshot of ours in the current one's ancestry carries; 0 when there is none. If the ancestry
- * breaks off because somebody expired our snapshots beneath theirs, the table property of the same name says it.
+ * The offset that the newest snapshot of this log in the current one's ancestry carries; 0 when there is none: a table may have
+ * followed another log before. If the ancestry breaks off because somebody expired our snapshots beneath theirs, the table
+ * property of the log says it.
  */
-export function committedOffset(metadata: TableMetadata): number {
+export function committedOffset(metadata: TableMetadata, logName: string): number {
+  const ofLog = (facts: Readonly<Record<string, string>>) => (facts[SUMMARY.log] ?? logName) === logName
   const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
   let id = metadata['current-snapshot-id']
   for (let steps = 0; id !== undefined && steps <= metadata.snapshots.length; steps++) {
     const snapshot = byId.get(id)
-    if (snapshot === undefined) return Number(metadata.properties[SUMMARY.offset] ?? 0)
+    if (snapshot === undefined) return Number(metadata.properties[offsetProperty(logName)] ?? 0)
     const offset = snapshot.summary[SUMMARY.offset]
-    if (offset !== undefined) return Number(offset)
+    if (offset !== undefined && ofLog(snapshot.summary)) return Number(offset)
     id = snapshot['parent-snapshot-id']
   }
   return 0
