@@ -55,6 +55,16 @@ const schema = z.strictObject({
     .prefault({}),
   /** Streams by name, see docs/streams.md. */
   streams: z.record(z.string().regex(STREAM_NAME), streamSettings).default({}),
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.int().min(0).max(65_535).optional(),
+      /** Origins that browsers may send from; `*`: all. */
+      cors: z.array(z.string()).default([]),
+      /** File of API keys, one per line; the variable TIDEWATER_API_KEYS adds to them. Path from the configuration file. */
+      keysFile: z.string().optional(),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       /** Bound of DuckDB's buffers; the process takes about 300 MiB more. */

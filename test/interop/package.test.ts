@@ -25,7 +25,9 @@ test('what npm pack makes installs in an empty project and runs there under Node
     assert.match((await run(node, ['--version'])).stdout, /^v22\./)
 
     const command = path.join(project, 'node_modules/tidewater/bin/tidewater.mjs')
-    const quickstart = await run(node, [command, 'quickstart', '--once', '--home', path.join(dir, 'home')], { cwd: project })
+    const quickstart = await run(node, [command, 'quickstart', '--once', '--home', path.join(dir, 'home')], {
+      cwd: project,
+    })
     assert.match(quickstart.stdout, /midnight sun\.jpg/)
 
     await writeFile(
