@@ -15,6 +15,8 @@ export interface BenchOptions {
   seed: number
   /** Key counts instead of the bench's own. */
   keys?: number[]
+  /** Where `commits` looks, instead of the bench's own places. */
+  commits?: number[]
   /** Rounds per case; absent: the bench's own number. */
   rounds?: number
   /** DuckDB's memory bound in our process. */
@@ -37,8 +39,13 @@ export interface Measure {
   cpu?: number
   peakRssMiB?: number
   /** Median of this over that of another contender of the same work. */
-  ratio?: { of: string; value: number }
-  /** What DESIGNers of the bench hoped for, and whether it was reached. */
+  ratio?: {
+    of: string
+    value: number
+    /** CPU time of the other per item over this one's: what the ratio is when nothing else runs and all cores are used alike. */
+    cpu?: number
+  }
+  /** What is aimed at, and whether it was reached. */
   aim?: { text: string; reached: boolean }
 }
 
@@ -121,6 +128,10 @@ export class Samples {
     return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
   }
 
+  get mean(): number {
+    return this.#values.reduce((sum, value) => sum + value, 0) / this.#values.length
+  }
+
   measure(bench: string, work: string, contender: string, unit: string): Measure {
     const values = this.#values
     const { median, count } = this
@@ -142,7 +153,8 @@ export class Samples {
 /** `measure` with its ratio to another contender's, and the aim for that ratio. */
 export function against(measure: Measure, other: Measure, atLeast?: number): Measure {
   const value = measure.median / other.median
-  const ratio = { of: other.contender, value }
+  const ratio: NonNullable<Measure['ratio']> = { of: other.contender, value }
+  if (measure.cpu !== undefined && other.cpu !== undefined) ratio.cpu = other.cpu / measure.cpu
   if (atLeast === undefined) return { ...measure, ratio }
   return {
     ...measure,
@@ -157,6 +169,12 @@ export function atMost(measure: Measure, bound: number, value = measure.median, 
     ...measure,
     aim: { text: `${what}at most ${short(bound)} ${measure.unit}`, reached: value <= bound },
   }
+}
+
+/** A number of things: 1 k, 10 M. */
+export function name(count: number): string {
+  if (count >= 1_000_000) return `${count / 1_000_000} M`
+  return count >= 1_000 ? `${count / 1_000} k` : String(count)
 }
 
 export function short(value: number): string {
@@ -174,7 +192,9 @@ export function table(measures: readonly Measure[]): string {
     `${short(m.min)} … ${short(m.max)}`,
     String(m.count),
     m.peakRssMiB === undefined ? '' : `${Math.round(m.peakRssMiB)} MiB`,
-    m.ratio === undefined ? '' : `${m.ratio.value.toFixed(2)} × ${m.ratio.of}`,
+    m.ratio === undefined
+      ? ''
+      : `${m.ratio.value.toFixed(2)} × ${m.ratio.of}${m.ratio.cpu === undefined ? '' : ` (by CPU ${m.ratio.cpu.toFixed(2)})`}`,
     m.aim === undefined ? '' : `${m.aim.reached ? 'reached' : 'NOT reached'}: ${m.aim.text}`,
   ])
   const head = ['bench', 'work', 'contender', 'median', 'min … max', 'n', 'peak RSS', 'ratio', 'aim']

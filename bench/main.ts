@@ -3,10 +3,15 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { appends } from './appends.bench.ts'
+import { commits } from './commits.bench.ts'
 import { type Bench, type BenchOptions, load, type Measure, table } from './harness.ts'
+import { metadata } from './metadata.bench.ts'
+import { scan } from './scan.bench.ts'
 import { upserts } from './upserts.bench.ts'
+import { visible } from './visible.bench.ts'
 
-const benches: readonly Bench[] = [upserts]
+const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -15,6 +20,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     rounds: { type: 'string' },
     keys: { type: 'string' },
+    commits: { type: 'string' },
     memory: { type: 'string', default: '1024' },
     out: { type: 'string' },
   },
@@ -22,6 +28,7 @@ const { values, positionals } = parseArgs({
 const options: BenchOptions = { quick: values.quick, seed: Number(values.seed), memoryMiB: Number(values.memory) }
 if (values.rounds !== undefined) options.rounds = Number(values.rounds)
 if (values.keys !== undefined) options.keys = values.keys.split(',').map(Number)
+if (values.commits !== undefined) options.commits = values.commits.split(',').map(Number)
 process.env['BENCH_MEMORY_MIB'] = values.memory
 
 const chosen = benches.filter(({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)))

@@ -1,5 +1,5 @@
 /**
- * The benches: `npm run bench -- [FILTER…] [--quick] [--seed N] [--rounds N] [--memory MiB]`, or `node bench/run.mjs` with the same.
+ * The benches: `npm run bench -- [FILTER…] [--quick] [--seed N] [--rounds N] [--memory MiB] [--keys N,…] [--commits N,…]`, or `node bench/run.mjs` with the same.
  *
  * A filter keeps the benches whose name contains it (`node bench/run.mjs upserts`). Results are printed as a table and kept in
  * `bench/results/`, from which `node bench/chart.mjs` draws the chart of docs/benchmarks.md.

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { against, atMost, type Bench, type BenchOptions, Contender, type Measure, Samples } from './harness.ts'
+import { against, atMost, type Bench, type BenchOptions, Contender, type Measure, name, Samples } from './harness.ts'
 import { pyiceberg } from './peers.ts'
 import type { Skew } from './workload.ts'
 
@@ -32,7 +32,7 @@ function cases(keys: number, { quick, rounds }: BenchOptions): Case[] {
 export const upserts: Bench = {
   name: BENCH,
   run: async (options, tell) => {
-    const sizes = (options.keys ?? (options.quick ? [100_000] : [100_000, 1_000_000, 10_000_000])) as number[]
+    const sizes = options.keys ?? (options.quick ? [100_000] : [100_000, 1_000_000, 10_000_000])
     const all: Measure[] = []
     for (const keys of sizes) all.push(...(await forKeys(keys, options, tell)))
     return all
@@ -98,9 +98,4 @@ async function forKeys(keys: number, options: BenchOptions, tell: (text: string)
     }
     await rm(scratch, { recursive: true, force: true })
   }
-}
-
-export function name(count: number): string {
-  if (count >= 1_000_000) return `${count / 1_000_000} M`
-  return count >= 1_000 ? `${count / 1_000} k` : String(count)
 }

@@ -104,14 +104,16 @@ await serve(
       const ids = new Ids(seed, Number(keys), 'uniform')
       const commitMs: number[] = []
       const upkeepMs: number[] = []
+      let cpuMs = 0
       for (let at = 0; at < Number(count); at++) {
         await append(Number(size), () => ids.next())
-        const { ms, end } = await commit()
+        const { ms, end, cpuMs: used } = await commit()
+        cpuMs += used
         commitMs.push(ms)
         upkeepMs.push((await timed(() => upkeep(theWriter()))).ms)
         await log.trim(end)
       }
-      return { commitMs, upkeepMs }
+      return { commitMs, upkeepMs, cpuMs }
     },
     scan: async ({ sql }) => {
       const table = await theWriter().load()

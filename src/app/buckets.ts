@@ -22,7 +22,7 @@ type Bucket =
 
 export class Buckets {
   readonly #pool: ExtractPool
-  readonly #buckets = new Map<string, Bucket | null>()
+  readonly #buckets = new Map<string, Bucket>()
   #objectsRoot: string | null = null
 
   private constructor(pool: ExtractPool) {
@@ -75,7 +75,9 @@ export class Buckets {
       path.dirname(root) === this.#objectsRoot
         ? await openFileStore({ root, etag: 'md5', versions: true }).catch(() => null)
         : null
-    const bucket: Bucket | null = store === null ? null : { kind: 'recorded', store }
+    // A folder that is not there may come: it is looked for again.
+    if (store === null) return null
+    const bucket: Bucket = { kind: 'recorded', store }
     this.#buckets.set(name, bucket)
     return bucket
   }

@@ -12,6 +12,7 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
 import { STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
+import { tableProblems } from './object-tables.ts'
 
 const tableSettings = z.strictObject({
   /** Partition fields, e.g. `day(record_timestamp)` or `bucket(16, key)`. Taken when the table is created. */
@@ -22,12 +23,14 @@ const tableSettings = z.strictObject({
   properties: z.record(z.string(), z.string()).default({}),
 })
 
+const COLUMN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
+
 const contentColumn = z.strictObject({ type: z.string(), jpath: z.string() })
 
 const content = z.strictObject({
   includeRawMetadata: z.boolean().default(true),
   /** Column name → type and JSONPath. Absent: labels, image_width, image_height. */
-  columns: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), contentColumn).optional(),
+  columns: z.record(z.string().regex(COLUMN_NAME, 'expected letters, digits and _'), contentColumn).optional(),
 })
 
 /** The flat form; its keys `field.<name>.…` are checked by `flatContent`. */
@@ -89,25 +92,37 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 export function parseConfig(input: unknown, file: string): Config {
   const result = schema.safeParse(input ?? {})
   if (!result.success) {
-    const problems = result.error.issues.map(
-      (issue) => `  ${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`,
-    )
-    throw new Fault(
-      'invalid',
-      `${file} has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.join('\n')}`,
+    throw refused(
+      file,
+      result.error.issues.map(
+        (issue) => `${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`,
+      ),
     )
   }
   const config = result.data
-  if (config.objects.schema !== undefined) config.objects.content = flatContent(config.objects.schema, file)
+  const { objects } = config
+  const problems: string[] = []
+  if (objects.schema !== undefined) {
+    if (objects.content.columns !== undefined)
+      problems.push('objects.schema: give either objects.content.columns or this')
+    objects.content = flatContent(objects.schema, problems)
+  }
+  problems.push(...tableProblems(config))
+  if (problems.length > 0) throw refused(file, problems)
   return config
 }
 
-/** The flat keys as content columns. @throws Fault `invalid` listing every problem */
-function flatContent(flat: Record<string, string | boolean>, file: string): Config['objects']['content'] {
-  const problems: string[] = []
+function refused(file: string, problems: readonly string[]): Fault {
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
+  return new Fault('invalid', `${file} has ${count}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+}
+
+/** The flat keys as content columns. Every problem is added to `problems`. */
+function flatContent(flat: Record<string, string | boolean>, problems: string[]): Config['objects']['content'] {
+  const problem = (key: string, message: string) => problems.push(`objects.schema.${key}: ${message}`)
   const text = (key: string): string | undefined => (flat[key] === undefined ? undefined : String(flat[key]))
   const raw = text('include_raw_metadata') ?? 'true'
-  if (raw !== 'true' && raw !== 'false') problems.push(`include_raw_metadata: expected true or false, got "${raw}"`)
+  if (raw !== 'true' && raw !== 'false') problem('include_raw_metadata', `expected true or false, got "${raw}"`)
   const names = (text('custom_metadata_fields') ?? '')
     .split(',')
     .map((name) => name.trim())
@@ -116,21 +131,18 @@ function flatContent(flat: Record<string, string | boolean>, file: string): Conf
   for (const name of names) {
     const type = text(`field.${name}.type`)
     const jpath = text(`field.${name}.jpath`)
-    if (type === undefined) problems.push(`field.${name}.type: missing, because custom_metadata_fields names ${name}`)
-    if (jpath === undefined) problems.push(`field.${name}.jpath: missing, because custom_metadata_fields names ${name}`)
+    if (!COLUMN_NAME.test(name)) problem('custom_metadata_fields', `expected letters, digits and _, got "${name}"`)
+    if (type === undefined) problem(`field.${name}.type`, `missing, because custom_metadata_fields names ${name}`)
+    if (jpath === undefined) problem(`field.${name}.jpath`, `missing, because custom_metadata_fields names ${name}`)
     if (type !== undefined && jpath !== undefined) columns[name] = { type, jpath }
   }
   for (const key of Object.keys(flat)) {
     const name = /^field\.(.+)\.(type|jpath)$/.exec(key)?.[1]
     if (key === 'include_raw_metadata' || key === 'custom_metadata_fields') continue
-    if (name === undefined)
-      problems.push(
-        `${key}: expected include_raw_metadata, custom_metadata_fields, field.<name>.type or field.<name>.jpath`,
-      )
-    else if (!names.includes(name)) problems.push(`${key}: custom_metadata_fields does not name ${name}`)
+    if (name === undefined) {
+      problem(key, 'expected include_raw_metadata, custom_metadata_fields, field.<name>.type or field.<name>.jpath')
+    } else if (!names.includes(name)) problem(key, `custom_metadata_fields does not name ${name}`)
   }
-  if (problems.length > 0)
-    throw new Fault('invalid', `${file}, objects.schema:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
   return { includeRawMetadata: raw === 'true', columns }
 }
 
@@ -152,12 +164,18 @@ export async function loadConfig(file: string | undefined, dir: string): Promise
 }
 
 async function readConfigFile(file: string): Promise<unknown> {
+  let loaded: unknown
   try {
-    if (/\.(ts|mjs|js)$/.test(file)) return ((await import(pathToFileURL(file).href)) as { default?: unknown }).default
-    return parseYaml(await readFile(file, 'utf8'))
+    loaded = /\.(ts|mjs|js)$/.test(file)
+      ? await import(pathToFileURL(file).href)
+      : parseYaml(await readFile(file, 'utf8'))
   } catch (error) {
     throw new Fault('invalid', `${file} cannot be read as configuration: ${messageOf(error)}`, {}, error)
   }
+  if (!/\.(ts|mjs|js)$/.test(file)) return loaded
+  const { default: config } = loaded as { default?: unknown }
+  if (config === undefined) throw new Fault('invalid', `${file} has no default export: write export default { … }`)
+  return config
 }
 
 async function firstExisting(files: readonly string[]): Promise<string | null> {

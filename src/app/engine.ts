@@ -3,8 +3,7 @@
  * logs' locks see to that.
  */
 import { assert } from '../base/assert.ts'
-import type { Fault } from '../base/fault.ts'
-import { messageOf } from '../base/fault.ts'
+import { Fault, messageOf } from '../base/fault.ts'
 import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
@@ -19,9 +18,10 @@ import { upkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
 import { Buckets } from './buckets.ts'
 import type { Config } from './config.ts'
-import { type Home, homeExists } from './home.ts'
+import { type Home, requireNoLoss } from './home.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
+import { stateTrouble } from './state-trouble.ts'
 
 export interface EngineOptions {
   home: Home
@@ -68,7 +68,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       closers.push(() => opened.close())
       return opened
     }
-    await homeExists(home)
+    await requireNoLoss(home)
     // The logs first: their locks tell a second process that the home is taken, before it touches anything.
     const objectsLog = await log('objects')
     const tables = objectTables(config)
@@ -122,6 +122,16 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
     const versions = openVersionStore({ path: home.statePath('objects.db') })
     closers.push(() => versions.close())
+    const trouble = stateTrouble({
+      applied: versions.applied,
+      start: objectsLog.start,
+      end: objectsLog.end,
+      journalHeld: await must(writers, 'journal').committedOffset(),
+    })
+    if (trouble !== null) {
+      const file = home.statePath('objects.db')
+      throw new Fault('corrupt', `${file} ${trouble}; run tidewater doctor --repair to mend it`, { path: file })
+    }
     const buckets = await Buckets.open(config, options.configDir)
     closers.push(() => buckets.close())
     const objects = new ObjectsService({
@@ -158,7 +168,6 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await objects.drain()
       await streams.drain()
       for (const feed of feeds.values()) await feed.drain()
-      await objectsLog.trim(objects.position)
     }
     await fillAddedColumns({
       duck: reader.duck,

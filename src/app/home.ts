@@ -6,7 +6,7 @@
  *     logs/          one folder per log
  *     index/         one row index per keyed table (caches)
  *     state/         object versions known so far
- *     tmp/           scratch files; emptied at start
+ *     tmp/           scratch/ and spill/, emptied at start
  */
 import { mkdir, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -55,14 +55,32 @@ export async function homeExists(home: Home): Promise<boolean> {
   return (await look(home, home.catalogPath, (stats) => stats.isFile())) === true
 }
 
-/** For what only reads. @throws Fault `not-found` when there is nothing in the home yet */
+/**
+ * Why a home without a catalog is no new one; null when it is new, or has its catalog. With a new catalog the tables would
+ * stay empty: what is known of the objects says that nothing changed.
+ */
+export async function catalogLoss(home: Home): Promise<string | null> {
+  if (await homeExists(home)) return null
+  const known = home.statePath('objects.db')
+  if ((await look(home, known, (stats) => stats.isFile())) !== true) return null
+  return `${home.catalogPath} is not there, but ${known} is: the catalog was lost. Restore it from a copy; or move ${home.dir} away and ingest everything anew`
+}
+
+/** For what only reads. @throws Fault `not-found` when there is nothing in the home yet, `corrupt` when its catalog was lost */
 export async function requireHome(home: Home): Promise<void> {
   if (await homeExists(home)) return
+  await requireNoLoss(home)
   throw new Fault(
     'not-found',
     `${home.dir} holds no tables yet: tidewater quickstart or tidewater ingest makes them there, --home names another folder`,
     { home: home.dir },
   )
+}
+
+/** @throws Fault `corrupt` when the home had a catalog */
+export async function requireNoLoss(home: Home): Promise<void> {
+  const loss = await catalogLoss(home)
+  if (loss !== null) throw new Fault('corrupt', loss, { path: home.catalogPath })
 }
 
 async function look<T>(
@@ -86,13 +104,14 @@ async function look<T>(
 }
 
 /**
- * Makes the folders and empties the scratch folder, for the process that owns the home.
+ * Makes the folders and empties those for scratch, for the process that owns the home. Nothing else is removed: a home may be
+ * a folder that holds files of its user's, by mistake or not.
  * @throws Fault `invalid` (the home is a file), `unavailable` (it cannot be written)
  */
 export async function prepareHome(home: Home): Promise<void> {
   await homeExists(home)
   try {
-    await rm(path.join(home.dir, 'tmp'), { recursive: true, force: true })
+    for (const dir of [home.scratchDir, home.spillDir]) await rm(dir, { recursive: true, force: true })
     for (const dir of [
       home.warehouseDir,
       home.logsDir,

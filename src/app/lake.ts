@@ -22,7 +22,7 @@ import { systemClock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import type { Json } from '../base/json.ts'
-import { Duck } from '../duck/duck.ts'
+import { Duck, ident } from '../duck/duck.ts'
 import { evolveSchema } from '../iceberg/action/evolve-schema.ts'
 import { rollbackToSnapshot } from '../iceberg/action/set-ref.ts'
 import { type Catalog, formatIdent, type LoadedTable, parseIdent, type TableIdent } from '../iceberg/catalog/catalog.ts'
@@ -34,7 +34,7 @@ import { currentSchema } from '../iceberg/spec/schema.ts'
 import type { Schema, TableChange } from '../iceberg/spec/table-metadata.ts'
 import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { formatTypeText, parseTypeText } from '../iceberg/spec/type-text.ts'
-import { type Cell, openQuerySession, type QuerySession } from '../query/query.ts'
+import { type Cell, openQuerySession, type QuerySession, type ResultStream } from '../query/query.ts'
 import { openFileStore } from '../store/file.ts'
 import type { CommitReport, TableDefinition, WriteMode } from '../table/table.ts'
 import { TableWriter } from '../table/writer.ts'
@@ -174,10 +174,7 @@ export class Lake {
 
   /** Read-only SQL over all tables, as in docs/sql.md; rows as they are made. */
   async *sql(statements: string): AsyncGenerator<{ [column: string]: Cell }> {
-    const { columns, pages } = await (await this.#session()).stream(statements)
-    for await (const page of pages) {
-      for (const cells of page) yield Object.fromEntries(columns.map((column, at) => [column.name, cells[at] ?? null]))
-    }
+    yield* rowsOf(await (await this.#session()).stream(statements))
   }
 
   async close(): Promise<void> {
@@ -238,8 +235,7 @@ export class Table {
 
   /** Rows, as they are read. */
   async *rows(options: ReadOptions = {}): AsyncGenerator<{ [column: string]: Cell }> {
-    const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
-    const table = [...this.#ident.namespace, this.#ident.name].map(quoted).join('.')
+    const table = [...this.#ident.namespace, this.#ident.name].map(ident).join('.')
     const at =
       options.snapshotId !== undefined
         ? ` AT (VERSION => ${options.snapshotId})`
@@ -247,13 +243,8 @@ export class Table {
           ? ` AT (TIMESTAMP => TIMESTAMP '${options.asOf.toISOString().replace('T', ' ').replace('Z', '')}')`
           : ''
     const where = options.where === undefined ? '' : ` WHERE ${options.where}`
-    const { columns, pages } = await (await this.#session()).stream(
-      `SELECT ${options.columns?.map(quoted).join(', ') ?? '*'} FROM ${table}${at}${where}`,
-    )
-    for await (const page of pages) {
-      for (const cells of page)
-        yield Object.fromEntries(columns.map((column, index) => [column.name, cells[index] ?? null]))
-    }
+    const columns = options.columns?.map(ident).join(', ') ?? '*'
+    yield* rowsOf(await (await this.#session()).stream(`SELECT ${columns} FROM ${table}${at}${where}`))
   }
 
   /** Snapshots, oldest first. */
@@ -331,6 +322,12 @@ export class Table {
     )
     this.#writer = { mode, writer }
     return writer
+  }
+}
+
+async function* rowsOf({ columns, pages }: ResultStream): AsyncGenerator<{ [column: string]: Cell }> {
+  for await (const page of pages) {
+    for (const cells of page) yield Object.fromEntries(columns.map((column, at) => [column.name, cells[at] ?? null]))
   }
 }
 

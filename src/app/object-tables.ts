@@ -1,11 +1,13 @@
 /** The objects service's tables as the configuration wants them. */
 import { Fault, messageOf } from '../base/fault.ts'
 import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
-import { parseTypeText } from '../iceberg/spec/type-text.ts'
-import { type ContentMapping, defaultMapping, type MappedColumn } from '../service/objects/mapping.ts'
+import { deadLetterTable } from '../service/deadletter/deadletter.ts'
+import { type ContentMapping, defaultMapping } from '../service/objects/mapping.ts'
 import { contentTable, inventoryTable, journalTable } from '../service/objects/tables.ts'
 import type { TableDefinition } from '../table/table.ts'
+import { checkProperties } from '../table/write-settings.ts'
 import type { Config } from './config.ts'
+import { contentColumns } from './content-columns.ts'
 
 export interface ObjectTables {
   mapping: ContentMapping
@@ -14,57 +16,75 @@ export interface ObjectTables {
   inventory: TableDefinition
 }
 
+/** The tables that follow a log, by the log's name. */
+export function tablesByLog(config: Config): ReadonlyMap<string, TableDefinition> {
+  const { journal, inventory, content } = objectTables(config)
+  return new Map([
+    ['journal', journal],
+    ['inventory', inventory],
+    ['content', content],
+    ['dead-letters', deadLetterTable],
+  ])
+}
+
 type TableSettings = Config['objects']['tables']['content']
 
-/** @throws Fault `invalid` naming the setting that is wrong */
+/** @throws Fault `invalid` naming every setting that is wrong */
 export function objectTables(config: Config): ObjectTables {
-  const { content, tables } = config.objects
+  const { tables, problems } = planTables(config)
+  if (problems.length > 0) throw new Fault('invalid', problems.join('\n'))
+  return tables
+}
+
+/** What is wrong with the tables that a configuration wants: sentences that begin with the path of the setting. */
+export function tableProblems(config: Config): string[] {
+  return planTables(config).problems
+}
+
+function planTables({ objects }: Config): { tables: ObjectTables; problems: string[] } {
+  const { columns, problems } = contentColumns(objects)
+  const { content, tables } = objects
   const mapping: ContentMapping = {
     includeRawMetadata: content.includeRawMetadata,
-    columns:
-      content.columns === undefined
-        ? defaultMapping.columns
-        : Object.entries(content.columns).map(([name, column]) => mappedColumn(name, column)),
+    columns: content.columns === undefined ? defaultMapping.columns : columns,
   }
+  const settled = (definition: TableDefinition, name: keyof typeof tables) =>
+    withSettings(definition, tables[name], `objects.tables.${name}`, problems)
   return {
-    mapping,
-    content: withSettings(contentTable(mapping), tables.content, 'objects.tables.content'),
-    journal: withSettings(journalTable, tables.journal, 'objects.tables.journal'),
-    inventory: withSettings(inventoryTable, tables.inventory, 'objects.tables.inventory'),
+    tables: {
+      mapping,
+      content: settled(contentTable(mapping), 'content'),
+      journal: settled(journalTable, 'journal'),
+      inventory: settled(inventoryTable, 'inventory'),
+    },
+    problems,
   }
 }
 
-const FIXED_COLUMNS = ['bucket', 'key', 'versionId', 'sequencer', 'etag', 'metadata', 'lastModified']
-
-function mappedColumn(name: string, { type, jpath }: { type: string; jpath: string }): MappedColumn {
-  if (FIXED_COLUMNS.some((fixed) => fixed.toLowerCase() === name.toLowerCase())) {
-    throw new Fault(
-      'invalid',
-      `objects.content.columns.${name}: the table has a column of that name already; choose another`,
-    )
-  }
-  return { name, jpath, type: named(`objects.content.columns.${name}.type`, () => parseTypeText(type, () => 0)) }
-}
-
-function withSettings(definition: TableDefinition, settings: TableSettings, where: string): TableDefinition {
+function withSettings(
+  definition: TableDefinition,
+  settings: TableSettings,
+  where: string,
+  problems: string[],
+): TableDefinition {
   const { schema } = definition
+  /** Runs `work`; what it refuses is noted with the setting's path. */
+  const noted = <T>(setting: string, work: () => T): T | undefined => {
+    try {
+      return work()
+    } catch (error) {
+      problems.push(`${where}.${setting}: ${messageOf(error)}`)
+      return undefined
+    }
+  }
+  const { partitioning, sortOrder, properties } = settings
+  const spec = noted('partitioning', () => parseSpecText(partitioning.join(', '), schema))
+  const order = noted('sortOrder', () => parseOrderText(sortOrder.join(', '), schema))
+  noted('properties', () => checkProperties(properties))
   return {
     ...definition,
-    properties: { ...definition.properties, ...settings.properties },
-    ...(settings.partitioning.length === 0
-      ? {}
-      : { spec: named(`${where}.partitioning`, () => parseSpecText(settings.partitioning.join(', '), schema)) }),
-    ...(settings.sortOrder.length === 0
-      ? {}
-      : { sortOrder: named(`${where}.sortOrder`, () => parseOrderText(settings.sortOrder.join(', '), schema)) }),
-  }
-}
-
-/** Runs `work`; what it refuses is told with the setting's path. */
-function named<T>(where: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw new Fault('invalid', `${where}: ${messageOf(error)}`, {}, error)
+    properties: { ...definition.properties, ...properties },
+    ...(partitioning.length === 0 || spec === undefined ? {} : { spec }),
+    ...(sortOrder.length === 0 || order === undefined ? {} : { sortOrder: order }),
   }
 }

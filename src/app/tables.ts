@@ -1,5 +1,7 @@
 /** What the catalog's tables are, as plain facts for people and programs. */
+import { ident } from '../duck/duck.ts'
 import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
+import { currentSnapshot } from '../iceberg/spec/history.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import { formatType } from '../iceberg/spec/type.ts'
 import type { Reader } from './reader.ts'
@@ -16,7 +18,7 @@ export async function listTables({ catalog }: Reader): Promise<TableFacts[]> {
   for (const namespace of await catalog.listNamespaces()) {
     for (const ident of await catalog.listTables(namespace)) {
       const { metadata } = await catalog.load(ident)
-      const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
+      const current = currentSnapshot(metadata)
       const summary: Record<string, string> = current?.summary ?? {}
       const { 'total-records': records, 'total-position-deletes': deletes } = summary
       const rows = records === undefined ? null : String(BigInt(records) - BigInt(deletes ?? '0'))
@@ -75,5 +77,5 @@ export async function describeTable({ catalog }: Reader, name: string): Promise<
 /** A table name as SQL, each part quoted. @throws Fault `invalid` */
 export function quotedName(name: string): string {
   const { namespace, name: table } = parseIdent(name)
-  return [...namespace, table].map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+  return [...namespace, table].map(ident).join('.')
 }

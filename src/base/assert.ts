@@ -1,3 +1,5 @@
+import { stringifyJson } from './json.ts'
+
 /** Assertions catch bugs of ours, never bad input: bad input is a `Fault`. */
 
 /** @throws Error when `condition` is false: a bug, not an operating error. */
@@ -7,7 +9,7 @@ export function assert(condition: boolean, message: string): asserts condition {
 
 /** Marks the end of an exhaustive switch: a new variant becomes a compile error here. */
 export function unreachable(value: never): never {
-  throw new Error(`bug: unhandled case ${JSON.stringify(value)}`)
+  throw new Error(`bug: unhandled case ${stringifyJson(value)}`)
 }
 
 /** `value` without null and undefined. @throws Error: a bug, when it has none. */

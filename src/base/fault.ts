@@ -77,6 +77,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** The primary result code of an error of `node:sqlite` (sqlite.org, "Result and Error Codes"), or undefined for other errors. */
+export function sqliteCode(error: unknown): number | undefined {
+  const code = error instanceof Error ? (error as { errcode?: unknown }).errcode : undefined
+  return typeof code === 'number' ? code & 0xff : undefined
+}
+
 /** The `code` of a Node system error (`ENOENT`, `EEXIST`, …), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined

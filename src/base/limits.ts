@@ -27,6 +27,9 @@ export const limits = {
   commitAttemptsMax: 20,
   commitBackoffMs: 25,
   commitBackoffMaxMs: 2_000,
+  /** A stage or feed that failed tries again after such a pause (doubled up to the maximum), for as long as it takes. */
+  stageBackoffMs: 100,
+  stageBackoffMaxMs: 16_000,
   /** How long a commit waits for a catalog locked by another process. */
   catalogBusyMs: 90_000,
   /** Table metadata: one file unpacked, and what a catalog remembers of the files it has read. */
@@ -44,6 +47,8 @@ export const limits = {
   manifestBytesTarget: 4 * MiB,
   /** Avro files: one block unpacked. Small files of tables that are kept in memory, together. */
   avroBlockBytesMax: 64 * MiB,
+  /** Compiled readers and writers of Avro schemas that are remembered. */
+  avroCodecsKept: 256,
   fileCacheBytes: 64 * MiB,
   /** Distinct values whose partition is computed outside DuckDB, at a time. */
   partitionValuesPage: 10_000,
@@ -56,6 +61,8 @@ export const limits = {
   compactFilesPerStep: 8,
   compactTargetBytes: 128 * MiB,
   compactTurnBytesMax: 512 * MiB,
+  /** Rows rewritten in a turn: each has its place in the row index changed by one transaction, in memory. */
+  compactTurnRowsMax: 4_000_000,
   /** Share of dead rows from which a file is rewritten by itself. */
   compactDeadShare: 0.3,
   /** Snapshots kept by default, by count and by age. */
@@ -63,10 +70,19 @@ export const limits = {
   snapshotsKeptMax: 500,
   snapshotAgeMaxMs: 5 * 24 * 3600 * 1000,
   metadataVersionsKept: 20,
+  /**
+   * A file that nothing reaches is removed when it is so old: longer than a commit of any engine may take from its first file
+   * to its end (jobs of Spark run for hours).
+   * How often a writing process looks for such files, and how many it removes at a time.
+   */
+  orphanGraceMs: 3 * 24 * 3600 * 1000,
+  orphanIntervalMs: 6 * 3_600_000,
+  orphansAtOnce: 10_000,
+  /** What reading the write-ahead log of a row index after a kill may take. */
+  indexReplayMemoryMiB: 512,
 
   /** What one object may cost an extractor. */
   extractBytesMax: 16 * MiB,
-  extractPixelsMax: 268_402_689,
   extractTimeMs: 5_000,
   extractReadMs: 30_000,
   extractOutputBytesMax: 380 * KiB,
@@ -157,8 +173,13 @@ assert(limits.logBatchBytesMax <= limits.logSegmentBytesMax, 'one full batch mus
 assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment must fit a commit')
 assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit what one object may cost')
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
-assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in base64 must fit a log entry')
 assert(limits.streamRequestBytesMax * 2 <= limits.logBatchBytesMax, 'one full request must fit an append')
 assert(limits.streamRequestRecordsMax < limits.logBatchEntriesMax, 'one full request must fit an append')
 assert(limits.streamRecordBytesMax <= limits.deadLetterPayloadBytesMax, 'a bad record must fit a dead letter')
+assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in hex must fit a log entry')
+assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')
+assert(
+  limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMs,
+  'a commit ends before its files are orphans',
+)
 assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')

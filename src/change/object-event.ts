@@ -13,7 +13,7 @@ export const OBJECT_EVENT_VERSION = 1
  */
 export type ObjectEventKind = 'create' | 'delete' | 'marker' | 'update'
 
-/** The version id of objects in buckets without versioning, and of S3's null version (T-13). */
+/** The version id of objects in buckets without versioning, and of S3's null version. */
 export const NULL_VERSION = 'null'
 
 export interface ObjectEvent {
@@ -30,7 +30,7 @@ export interface ObjectEvent {
   versionId: string
   /** Event time, ISO 8601 UTC with microseconds at most, e.g. `2024-05-01T10:00:00.123Z`. */
   time: string
-  /** As the source sent it; absent when it sent none or one that is known not to order (T-04). */
+  /** As the source sent it; absent when it sent none or one that is known not to order. */
   sequencer?: string
   /** Without quotes. */
   etag?: string

@@ -45,6 +45,7 @@ const CONSTANTS = new Set(['0055AED6DCD90281E5', '0062E99A88DC40746', '617F08299
 const SOURCES_WITHOUT_ORDER = new Set(['versitygw:s3'])
 
 /** Whole: 16 + 1 + 32 + 16. */
+const SEQUENCE_NUMBER_DIGITS = 65
 const SEQUENCE_NUMBER = /^[0-9A-F]{65}$/
 
 /** A sequencer in canonical form, or undefined when the text does not order: not hex, a counter, a known constant, nothing. */
@@ -134,8 +135,20 @@ function notATime(time: string): Fault {
   )
 }
 
+/** The `source` of events made anew from the journal, where it is not known who sent them. */
+export const RECORDED_SOURCE = 'journal'
+
+/**
+ * An event made anew from the journal, which keeps less than the event said, has its sequence number for a name: so it has the
+ * same number and order as the event itself.
+ */
+export function isRecorded(event: ObjectEvent): boolean {
+  return event.name.length === SEQUENCE_NUMBER_DIGITS && SEQUENCE_NUMBER.test(event.name)
+}
+
 /** 64 bits of a hash over everything an event says, as 16 upper-case hex digits: the same for the same event only. */
 export function eventHash(event: ObjectEvent): string {
+  if (isRecorded(event)) return event.name.slice(-16)
   return sha256Hex(canonicalText(event)).slice(0, 16).toUpperCase()
 }
 
@@ -154,6 +167,7 @@ function canonicalText(members: object): string {
 
 /** The journal's `sequence_number` of an event: 65 upper-case hex digits, laid out as above. @throws Fault `invalid` (time) */
 export function sequenceNumber(event: ObjectEvent): string {
+  if (isRecorded(event)) return event.name
   const rank = event.kind === 'update' ? '1' : '0'
   const sequencer = (sequencerOfEvent(event) ?? '').padEnd(SEQUENCER_DIGITS_MAX, '0')
   return `${instantOf(event.time)}${rank}${sequencer}${eventHash(event)}`

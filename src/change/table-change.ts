@@ -9,8 +9,6 @@
  */
 import { type Json, parseJson, stringifyJson } from '../base/json.ts'
 
-export const TABLE_CHANGE_VERSION = 1
-
 export interface TableChangeEntry {
   /** Offset, in the log that the stage read, of the entry that this change was made from. */
   input: number

@@ -38,7 +38,9 @@ const EXIT_OF: Record<FaultKind, number> = {
 export function reportFailure(error: unknown, json: boolean): number {
   if (isFault(error)) {
     const { kind, message, retry, facts } = error
-    tell(json ? { kind, message, retry, facts } : `tidewater: ${message}`)
+    const hint =
+      kind === 'corrupt' && !message.includes('doctor') ? '\n(tidewater doctor tells what can be mended)' : ''
+    tell(json ? { kind, message, retry, facts } : `tidewater: ${message}${hint}`)
     return EXIT_OF[kind]
   }
   const message = `unexpected: ${messageOf(error)}`

@@ -48,7 +48,7 @@ export function addQuickstart(program: Command): void {
         {
           ...setting,
           onEvent: (event) => tell(event),
-          onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} photos read`),
+          onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} objects read`),
         },
         async (engine) => {
           const counts = await ingestDirectory(engine, {
@@ -58,10 +58,12 @@ export function addQuickstart(program: Command): void {
           })
           progress.clear()
           print(
-            `${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed\n`,
+            `${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed`,
           )
+          if (counts.extractFaults > 0) print(unreadable(counts.extractFaults, engine.home.dir))
+          print('')
           await showTables(engine)
-          print(howToGoOn(engine, root))
+          print(howToGoOn(engine, options.once === true ? null : root))
           if (options.once === true || signal.aborted) return
           tell = tellCommit
           engine.start((fault, retryInMs) => print(`waiting ${retryInMs} ms: ${fault.message}`))
@@ -84,12 +86,20 @@ async function showTables(engine: Engine): Promise<void> {
   }
 }
 
-function howToGoOn(engine: Engine, root: string): string {
+function unreadable(count: number, home: string): string {
+  const what = count === 1 ? '1 object holds' : `${count} objects hold`
+  return `${what} something that could not be read; what and why: npx tidewater deadletter list --home ${home}`
+}
+
+/** @param watched the folder that is watched from now on; null: none */
+function howToGoOn(engine: Engine, watched: string | null): string {
   const { home } = engine
   return [
     `Ask:    npx tidewater sql "SELECT * FROM default.s3_content_metadata" --home ${home.dir}`,
     `Attach: any Iceberg engine, SQLite catalog "tidewater" in ${home.catalogPath}, warehouse ${home.warehouseUri}`,
-    `Change: drop, overwrite, rename or delete a photo in ${root} and watch it arrive; Ctrl-C ends`,
+    ...(watched === null
+      ? []
+      : [`Change: drop, overwrite, rename or delete a photo in ${watched} and watch it arrive; Ctrl-C ends`]),
     '',
   ].join('\n')
 }

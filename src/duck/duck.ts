@@ -110,6 +110,11 @@ export class DuckSession {
     }
   }
 
+  /** Drops tables that were made along the way. Where that fails (a closed session, an aborted transaction) they are gone already. */
+  async dropTables(names: readonly string[]): Promise<void> {
+    for (const name of names) await this.run(`DROP TABLE IF EXISTS ${name}`).catch(() => undefined)
+  }
+
   /** Stops the running statement; it fails with fault `cancelled`. */
   interrupt(): void {
     this.#connection.interrupt()

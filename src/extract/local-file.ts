@@ -1,6 +1,7 @@
 /** Reading one local file from a worker: synchronous, since the worker has nothing else to do, and checked against change. */
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Fault, messageOf, systemCode } from '../base/fault.ts'
+import { statEtag } from '../store/etag.ts'
 import type { LocalFile, RangeReader } from './extract.ts'
 
 export interface OpenFile {
@@ -10,18 +11,13 @@ export interface OpenFile {
   close(): void
 }
 
-/** Time of the last write in ns, size and inode, in hex. */
-function stampOf(stats: BigIntStats): string {
-  return `${stats.mtimeNs.toString(16)}-${stats.size.toString(16)}-${stats.ino.toString(16)}`
-}
-
 /** @throws Fault `not-found`, `superseded` (size or stamp differ from what was expected), `unavailable` */
 export function openFile({ path, stamp }: LocalFile, sizeBytes: number): OpenFile {
   const fd = orFault(path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
   try {
     const before = orFault(path, () => fstatSync(fd, { bigint: true }))
     if (!before.isFile()) throw new Fault('unavailable', `Expected ${path} to be a file; it is something else.`)
-    const state = stampOf(before)
+    const state = statEtag(before)
     if (Number(before.size) !== sizeBytes || (stamp !== undefined && stamp !== state)) {
       throw superseded(
         path,
@@ -32,7 +28,7 @@ export function openFile({ path, stamp }: LocalFile, sizeBytes: number): OpenFil
     return {
       read: (start, end) => Promise.resolve(orFault(path, () => readFully(fd, start, end))),
       check() {
-        const after = stampOf(fstatSync(fd, { bigint: true }))
+        const after = statEtag(fstatSync(fd, { bigint: true }))
         if (after !== state) throw superseded(path, state, after)
       },
       close: () => closeSync(fd),

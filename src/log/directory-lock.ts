@@ -13,7 +13,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { Fault, messageOf } from '../base/fault.ts'
+import { Fault, messageOf, sqliteCode } from '../base/fault.ts'
 
 const SQLITE_BUSY = 5
 
@@ -27,7 +27,7 @@ export function lockDirectory(path: string): () => Promise<void> {
     database.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     database?.close()
-    if ((error as { errcode?: unknown }).errcode !== SQLITE_BUSY) {
+    if (sqliteCode(error) !== SQLITE_BUSY) {
       throw new Fault('unavailable', `Cannot lock ${path}: ${messageOf(error)}.`, { path }, error)
     }
     const owner = ownerOf(ownerPath)

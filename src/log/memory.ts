@@ -2,9 +2,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Fault } from '../base/fault.ts'
+import { segmentPath } from './active-segment.ts'
 import { checkEntries, stamp } from './entry-text.ts'
 import type { Log, LogEntry, Segment } from './log.ts'
+import { requireHeld, requireOpen } from './refusal.ts'
 import { Waiters } from './waiters.ts'
 
 /** Opens an empty log that lives as long as the process. Its sealed segments are removed by `trim` and `close`. */
@@ -36,7 +37,7 @@ class MemoryLog implements Log {
   }
 
   async append(entries: readonly string[]): Promise<number> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     checkEntries(this.name, entries)
     const first = this.end
     for (const [at, text] of entries.entries()) this.#texts.push(stamp(first + at, text))
@@ -45,15 +46,15 @@ class MemoryLog implements Log {
   }
 
   async read(from: number, limit: number): Promise<LogEntry[]> {
-    this.#mustBeOpen()
-    this.#mustHold(from)
+    requireOpen(this, this.#closed)
+    requireHeld(this, from)
     const at = from - this.#start
     return this.#texts.slice(at, at + limit).map((text, index) => ({ offset: from + index, text }))
   }
 
   async seal(from: number, bytesMax: number): Promise<Segment[]> {
-    this.#mustBeOpen()
-    this.#mustHold(from)
+    requireOpen(this, this.#closed)
+    requireHeld(this, from)
     await this.#inTurn(() => this.#sealRest())
     const taken: Segment[] = []
     let bytes = 0
@@ -66,13 +67,13 @@ class MemoryLog implements Log {
   }
 
   async waitFor(offset: number, signal?: AbortSignal): Promise<void> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     if (this.end > offset) return
     await this.#waiters.wait(offset, signal)
   }
 
   async trim(offset: number): Promise<void> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     await this.#inTurn(async () => {
       for (let oldest = this.#sealed[0]; oldest && oldest.end <= offset; oldest = this.#sealed[0]) {
         this.#sealed.shift()
@@ -97,7 +98,7 @@ class MemoryLog implements Log {
     const { end } = this
     if (first === end) return
     this.#folder ??= mkdtemp(join(tmpdir(), 'tidewater-log-'))
-    const path = join(await this.#folder, `${String(first).padStart(20, '0')}.ndjson`)
+    const path = segmentPath(await this.#folder, first)
     const bytes = Buffer.from(`${this.#texts.slice(first - this.#start, end - this.#start).join('\n')}\n`)
     await writeFile(path, bytes)
     this.#sealed.push({ path, first, end, bytes: bytes.length })
@@ -107,22 +108,5 @@ class MemoryLog implements Log {
     const result = this.#turn.then(step)
     this.#turn = result.catch(() => undefined)
     return result
-  }
-
-  #mustBeOpen(): void {
-    if (this.#closed) throw new Fault('cancelled', `Log ${this.name} is closed.`, { log: this.name })
-  }
-
-  #mustHold(from: number): void {
-    if (from >= this.start) return
-    throw new Fault(
-      'not-found',
-      `Log ${this.name} begins at offset ${this.start}, entries from ${from} on were trimmed.`,
-      {
-        log: this.name,
-        start: this.start,
-        from,
-      },
-    )
   }
 }

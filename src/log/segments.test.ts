@@ -61,6 +61,39 @@ describe('segment log on disk', () => {
     assert.equal(await log.append(numbered(7, 1)), 7)
   })
 
+  it('goes on at an offset given, as if what was before had been trimmed', async () => {
+    const begin = async (dir: string, endAtLeast: number) => {
+      const log = await openSegmentLog({ dir, name: 'numbers', endAtLeast })
+      opened.push(log)
+      return log
+    }
+    for (const entries of [0, 5]) {
+      const dir = folder()
+      let log = await open(dir)
+      if (entries > 0) {
+        await log.append(numbered(0, 3))
+        await log.seal(0, 1)
+        await log.append(numbered(3, 2))
+      }
+      await log.close()
+      log = await begin(dir, 40)
+      assert.deepEqual([log.start, log.end], [40, 40])
+      assert.deepEqual(await log.read(40, 9), [])
+      await assert.rejects(log.read(4, 1), (error) => isFault(error, 'not-found'))
+      assert.equal(await log.append(numbered(40, 2)), 40)
+      await log.close()
+      assert.deepEqual(
+        readdirSync(join(dir, 'numbers')).filter((name) => name.startsWith(first)),
+        [],
+      )
+      log = await begin(dir, 41)
+      assert.deepEqual(offsets(await log.read(40, 9)), [40, 41], 'a log that is there already keeps what it holds')
+      await log.close()
+      log = await open(dir)
+      assert.equal(await log.append(numbered(42, 1)), 42)
+    }
+  })
+
   it('begins a new segment when the active one would grow beyond its bound', async () => {
     const dir = folder()
     const log = await open(dir, 1_000)

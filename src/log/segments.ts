@@ -18,10 +18,12 @@
 import { join } from 'node:path'
 import { Fault, isFault, messageOf, systemCode } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { Recent } from '../base/recent.ts'
 import { ActiveSegment, framesPath } from './active-segment.ts'
 import { checkEntries } from './entry-text.ts'
 import type { Log, LogEntry, Segment } from './log.ts'
 import { type LogFs, nodeLogFs } from './log-fs.ts'
+import { requireHeld, requireOpen } from './refusal.ts'
 import { FRAME_BYTES, surveyFrames } from './segment-frames.ts'
 import { encodeGroup } from './segment-group.ts'
 import { damage, openToRead, type Readable, readEntries, verifySegment } from './segment-reader.ts'
@@ -34,6 +36,11 @@ export interface SegmentLogOptions {
   name: string
   /** A segment that would grow beyond this is sealed and the next begun. Default `limits.logSegmentBytesMax`. */
   segmentBytesMax?: number
+  /**
+   * The next offset is at least this: a log that ends before it goes on there, and drops what it held. For a log that was
+   * lost after what was made of its entries had become durable elsewhere. Default 0.
+   */
+  endAtLeast?: number
   fs?: LogFs
 }
 
@@ -57,7 +64,7 @@ const FRAMES_CACHED_MAX = 8
  * @throws Fault `conflict` (another owner), `corrupt`, `invalid` (name), `unavailable`
  */
 export async function openSegmentLog(options: SegmentLogOptions): Promise<Log> {
-  const { name, fs = nodeLogFs, segmentBytesMax = limits.logSegmentBytesMax } = options
+  const { name, fs = nodeLogFs, segmentBytesMax = limits.logSegmentBytesMax, endAtLeast = 0 } = options
   if (!/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/.test(name)) {
     throw new Fault(
       'invalid',
@@ -74,13 +81,38 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Log> {
     try {
       const sealed = await findSegments(fs, dir)
       const last = sealed.pop()
-      const active = await ActiveSegment.open(fs, dir, last?.first ?? 0)
+      let active = await ActiveSegment.open(fs, dir, last?.first ?? 0)
+      if (active.end < endAtLeast) active = await goOnAt(fs, dir, endAtLeast, sealed.splice(0), active)
       return new SegmentLog({ name, dir, fs, segmentBytesMax, sealed, active, unlock })
     } catch (error) {
       await unlock()
       throw error
     }
   })
+}
+
+/**
+ * Begins a segment at `offset` and removes those before it, the oldest first. Crash story: once the new segment's names are
+ * durable the log ends at `offset`; older segments that stay are dropped by the next trim.
+ */
+async function goOnAt(
+  fs: LogFs,
+  dir: string,
+  offset: number,
+  sealed: readonly Sealed[],
+  last: ActiveSegment,
+): Promise<ActiveSegment> {
+  const next = await ActiveSegment.open(fs, dir, offset)
+  await last.close()
+  for (const path of [...sealed.map((segment) => segment.path), last.path]) await removeSegment(fs, dir, path)
+  return next
+}
+
+/** A name goes durably before the next: a crash never leaves a gap in the middle. */
+async function removeSegment(fs: LogFs, dir: string, path: string): Promise<void> {
+  await fs.remove(path)
+  await fs.syncDirectory(dir)
+  await fs.remove(framesPath(path))
 }
 
 /** The segments in a directory, oldest first. The end of each is the beginning of the next. */
@@ -113,7 +145,7 @@ class SegmentLog implements Log {
   readonly #sealed: Sealed[]
   readonly #unlock: () => Promise<void>
   readonly #waiters = new Waiters()
-  readonly #frames = new Map<string, Readable>()
+  readonly #frames = new Recent<string, Readable>(FRAMES_CACHED_MAX)
   #active: ActiveSegment
   /** Sticky: after a roll that failed half-way nothing may go into the old segment any more. */
   #rollNext = false
@@ -152,7 +184,7 @@ class SegmentLog implements Log {
   }
 
   async append(entries: readonly string[]): Promise<number> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     if (this.#refusal) throw this.#refusal
     const bytes = checkEntries(this.name, entries)
     if (entries.length === 0) return this.end
@@ -240,15 +272,15 @@ class SegmentLog implements Log {
     const full = this.#active
     const next = await ActiveSegment.open(this.#fs, this.#dir, full.end)
     this.#sealed.push({ path: full.path, first: full.first, end: full.end, bytes: full.bytes, verified: true })
-    this.#cacheFrames(full.asReadable())
+    this.#frames.set(full.path, full.asReadable())
     this.#active = next
     this.#rollNext = false
     await Promise.allSettled([full.close()])
   }
 
   async read(from: number, limit: number): Promise<LogEntry[]> {
-    this.#mustBeOpen()
-    this.#mustHold(from)
+    requireOpen(this, this.#closed)
+    requireHeld(this, from)
     const segments = [...this.#sealed, this.#active.asReadable()].filter((segment) => segment.end > from)
     return guard(`read log ${this.name}`, async () => {
       const entries: LogEntry[] = []
@@ -261,14 +293,14 @@ class SegmentLog implements Log {
       }
       return entries
     }).catch((error: unknown) => {
-      this.#mustHold(from)
+      requireHeld(this, from)
       throw error
     })
   }
 
   async seal(from: number, bytesMax: number): Promise<Segment[]> {
-    this.#mustBeOpen()
-    this.#mustHold(from)
+    requireOpen(this, this.#closed)
+    requireHeld(this, from)
     return guard(`seal log ${this.name}`, async () => {
       await this.#inTurn(async () => {
         if (this.#refusal) throw this.#refusal
@@ -288,22 +320,19 @@ class SegmentLog implements Log {
   }
 
   async waitFor(offset: number, signal?: AbortSignal): Promise<void> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     if (this.end > offset) return
     await this.#waiters.wait(offset, signal)
   }
 
   async trim(offset: number): Promise<void> {
-    this.#mustBeOpen()
+    requireOpen(this, this.#closed)
     await guard(`trim log ${this.name}`, () =>
       this.#inTurn(async () => {
         for (let oldest = this.#sealed[0]; oldest && oldest.end <= offset; oldest = this.#sealed[0]) {
           this.#sealed.shift()
           this.#frames.delete(oldest.path)
-          await this.#fs.remove(oldest.path)
-          // Names go durably one by one, oldest first: a crash never leaves a gap in the middle.
-          await this.#fs.syncDirectory(this.#dir)
-          await this.#fs.remove(framesPath(oldest.path))
+          await removeSegment(this.#fs, this.#dir, oldest.path)
         }
       }),
     )
@@ -336,7 +365,7 @@ class SegmentLog implements Log {
       const frames = await file.read(0, await file.sizeBytes())
       const survey = surveyFrames(frames, segment.first)
       const readable = { path: segment.path, first: segment.first, frames, frameCount: survey.kept, end: survey.end }
-      if (survey.end === segment.end) this.#cacheFrames(readable)
+      if (survey.end === segment.end) this.#frames.set(segment.path, readable)
       if (survey.end <= offset || survey.end > segment.end) {
         const how = `ends at offset ${survey.end}, expected ${segment.end}`
         throw damage(path, survey.kept * FRAME_BYTES, how, survey.end)
@@ -347,32 +376,10 @@ class SegmentLog implements Log {
     }
   }
 
-  #cacheFrames(segment: Readable): void {
-    this.#frames.set(segment.path, segment)
-    for (const path of this.#frames.keys()) if (this.#frames.size > FRAMES_CACHED_MAX) this.#frames.delete(path)
-  }
-
   #inTurn<T>(step: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(step)
     this.#turn = result.catch(() => undefined)
     return result
-  }
-
-  #mustBeOpen(): void {
-    if (this.#closed) throw new Fault('cancelled', `Log ${this.name} is closed.`, { log: this.name })
-  }
-
-  #mustHold(from: number): void {
-    if (from >= this.start) return
-    throw new Fault(
-      'not-found',
-      `Log ${this.name} begins at offset ${this.start}, entries from ${from} on were trimmed.`,
-      {
-        log: this.name,
-        start: this.start,
-        from,
-      },
-    )
   }
 }
 

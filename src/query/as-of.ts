@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { snapshotAsOf, snapshotById, snapshotByRef } from '../iceberg/scan/snapshot-at.ts'
+import { findRef } from '../iceberg/spec/history.ts'
 import { currentSchema } from '../iceberg/spec/schema.ts'
 import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { walk } from './ast.ts'
@@ -46,7 +47,8 @@ export async function chooseSnapshot(
       `expected a snapshot id or the name of a branch or tag in quotes, got ${got || 'nothing'}`,
     )
   }
-  const isNumber = token.kind === 'number' || (/^\d+$/.test(token.value) && metadata.refs[token.value] === undefined)
+  const isNumber =
+    token.kind === 'number' || (/^\d+$/.test(token.value) && findRef(metadata, token.value) === undefined)
   if (!isNumber) return chooseRef(table, token.value)
   if (!/^\d+$/.test(token.value)) {
     throw new Fault(
@@ -60,7 +62,7 @@ export async function chooseSnapshot(
 /** A branch is read with the table's schema, a tag with its snapshot's. @throws Fault `not-found` */
 export function chooseRef(table: LoadedTable, ref: string): SnapshotChoice {
   const snapshotId = snapshotByRef(table.metadata, ref)['snapshot-id']
-  return table.metadata.refs[ref]?.type === 'tag'
+  return findRef(table.metadata, ref)?.type === 'tag'
     ? { snapshotId }
     : { snapshotId, schema: currentSchema(table.metadata) }
 }

@@ -2,8 +2,9 @@
  * Results as text: JSON lines for programs, CSV for spreadsheets, a box for terminals. Nothing is lost in the first two;
  * the box is cut to the terminal's width.
  */
+import { stringifyJson } from '../base/json.ts'
 import type { Column } from './query.ts'
-import { type Cell, cellText } from './values.ts'
+import type { Cell } from './values.ts'
 
 /** What a result needs to have to be shown. */
 export interface Rows {
@@ -157,19 +158,8 @@ function isNumber(cell: Cell): boolean {
 /** A cell as people read it: texts without quotes, everything else as JSON, with numbers in full. */
 function plainText(cell: Cell): string {
   if (typeof cell === 'string') return cell
-  if (typeof cell === 'object' && cell !== null) return jsonNumbers(cell)
+  if (typeof cell === 'object' && cell !== null) return stringifyJson(cell)
   return String(cell)
-}
-
-function jsonNumbers(cell: Cell): string {
-  if (typeof cell === 'bigint') return String(cell)
-  if (Array.isArray(cell)) return `[${cell.map(jsonNumbers).join(',')}]`
-  if (typeof cell === 'object' && cell !== null) {
-    return `{${Object.entries(cell)
-      .map(([name, member]) => `${JSON.stringify(name)}:${jsonNumbers(member)}`)
-      .join(',')}}`
-  }
-  return cellText(cell)
 }
 
 /** Line ends, tabs and other control characters as visible escapes: a cell is one line and cannot steer the terminal. */

@@ -2,13 +2,15 @@
  * The rows of metadata tables, as JSON.
  */
 
+import { unreachable } from '../base/assert.ts'
 import { Fault } from '../base/fault.ts'
-import type { Json } from '../base/json.ts'
+import { type Json, stringifyJson } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import { readManifest } from '../iceberg/file/manifest-file.ts'
 import { COUNT_UNKNOWN, readManifestList } from '../iceberg/file/manifest-list.ts'
+import { ancestors, findSnapshot } from '../iceberg/spec/history.ts'
 import type { DataFile, FileContent, ManifestEntry, ManifestFile } from '../iceberg/spec/manifest.ts'
 import { type PartitionColumn, partitionColumnsOf } from '../iceberg/spec/partition.ts'
 import { flattenFields, specById } from '../iceberg/spec/schema.ts'
@@ -79,7 +81,10 @@ export async function* metadataRows(source: MetadataSource, name: MetadataTable)
           ...row(entry.file),
         }))
       }
+      return
     }
+    default:
+      unreachable(name)
   }
 }
 
@@ -96,18 +101,14 @@ function snapshotRow(snapshot: Snapshot): MetadataRow {
 }
 
 function historyRows(metadata: TableMetadata): MetadataRow[] {
-  const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
-  const ancestors = new Set<bigint>()
-  let at = metadata['current-snapshot-id']
-  while (at !== undefined && !ancestors.has(at)) {
-    ancestors.add(at)
-    at = byId.get(at)?.['parent-snapshot-id']
-  }
+  const current = new Set(
+    ancestors(metadata, metadata['current-snapshot-id']).map((snapshot) => snapshot['snapshot-id']),
+  )
   return metadata['snapshot-log'].map((entry) => ({
     made_current_at: entry['timestamp-ms'],
     snapshot_id: entry['snapshot-id'],
-    parent_id: byId.get(entry['snapshot-id'])?.['parent-snapshot-id'] ?? null,
-    is_current_ancestor: ancestors.has(entry['snapshot-id']),
+    parent_id: findSnapshot(metadata, entry['snapshot-id'])?.['parent-snapshot-id'] ?? null,
+    is_current_ancestor: current.has(entry['snapshot-id']),
   }))
 }
 
@@ -274,9 +275,7 @@ async function partitionRows(source: MetadataSource): Promise<MetadataRow[]> {
   for await (const entries of entriesOf(source, true)) {
     for (const { file, snapshotId } of entries) {
       const tuple = partition(file)
-      const key = JSON.stringify([file.specId, tuple ?? null], (_key, member: unknown) =>
-        typeof member === 'bigint' ? String(member) : member,
-      )
+      const key = stringifyJson([file.specId, tuple ?? null])
       const group = groups.get(key) ?? new PartitionGroup(file.specId, tuple)
       groups.set(key, group)
       group.add(file, snapshotId === null ? undefined : snapshots.get(snapshotId))

@@ -94,8 +94,9 @@ async function load(scope: NameScope, ident: TableIdent): Promise<LoadedTable | 
   try {
     return await scope.load(ident)
   } catch (error) {
-    // `invalid`: no table can have such a name, a path for instance.
-    if (isFault(error, 'not-found') || isFault(error, 'invalid')) return null
+    if (isFault(error, 'not-found')) return null
+    // No table can have such a name, a path for instance. A table whose files are elsewhere is there, and cannot be read.
+    if (isFault(error, 'invalid') && error.facts['location'] === undefined) return null
     throw error
   }
 }

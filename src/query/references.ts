@@ -9,6 +9,7 @@
  */
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { ident } from '../duck/duck.ts'
 import { closing, isName, isSymbol, isWord, nameOf, type Token } from './tokens.ts'
 
 /** Where in time a table is read. Tokens are those of the constant expression after OF or =>. */
@@ -101,7 +102,7 @@ function chainEnd(tokens: readonly Token[], start: number): number {
 
 function quoted(token: Token): Token {
   const name = nameOf(token)
-  return { kind: 'quoted', text: `"${name.replaceAll('"', '""')}"`, value: name, space: token.space }
+  return { kind: 'quoted', text: ident(name), value: name, space: token.space }
 }
 
 /** Replaces the table name at the end of `out` (an alias may follow it) by a placeholder. */
@@ -139,9 +140,9 @@ function chainStart(out: readonly Token[], end: number): number {
 /** `"schema"."name"` as tokens. */
 export function placeholder(schema: string, name: string, space: string): Token[] {
   return [
-    { ...quoted({ kind: 'quoted', text: '', value: schema, space }) },
+    { kind: 'quoted', text: ident(schema), value: schema, space },
     { kind: 'symbol', text: '.', value: '.', space: '' },
-    { ...quoted({ kind: 'quoted', text: '', value: name, space: '' }) },
+    { kind: 'quoted', text: ident(name), value: name, space: '' },
   ]
 }
 

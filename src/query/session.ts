@@ -4,6 +4,7 @@
 import { unreachable } from '../base/assert.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { ident } from '../duck/duck.ts'
 import type { LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
 import { compile } from './compile.ts'
 import { describeTarget, showNamespaces, showTables, type TextTable } from './describe.ts'
@@ -116,7 +117,7 @@ export class Session implements QuerySession {
       case 'describe': {
         const target = await resolveName(scope, statement.parts)
         if (target.kind === 'table') return constant(describeTarget(target.table))
-        const name = statement.parts.map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
+        const name = statement.parts.map(ident).join('.')
         return this.#execute(parseStatements(`DESCRIBE (SELECT * FROM ${name})`)[0]!, run)
       }
       default:
@@ -235,7 +236,7 @@ export class Session implements QuerySession {
     const view: SessionView = { name, columns, sql: untokenize(statement.tokens).trim() }
     // Reading the view once finds wrong names and columns now, not at its first use.
     const trial: NameScope = { ...scope, views: new Map([...scope.views, [key, view]]) }
-    const check = parseStatements(`SELECT * FROM "${name.replaceAll('"', '""')}" LIMIT 0`)[0]!
+    const check = parseStatements(`SELECT * FROM ${ident(name)} LIMIT 0`)[0]!
     if (check.kind !== 'select') throw new Fault('invalid', `"${name}" cannot be a view's name`)
     const stream = await this.#select(check.tokens, trial, run, '')
     for await (const _page of stream.pages);

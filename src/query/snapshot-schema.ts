@@ -1,4 +1,5 @@
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
+import { findSnapshot } from '../iceberg/spec/history.ts'
 import { currentSchema, schemaById } from '../iceberg/spec/schema.ts'
 import type { Schema, Snapshot } from '../iceberg/spec/table-metadata.ts'
 import type { SnapshotChoice } from './as-of.ts'
@@ -6,7 +7,7 @@ import type { SnapshotChoice } from './as-of.ts'
 /** The snapshot that a choice reads; null when the table has none yet. */
 export function choiceSnapshot(table: LoadedTable, choice: SnapshotChoice): Snapshot | null {
   const id = choice.snapshotId ?? table.metadata['current-snapshot-id']
-  return table.metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === id) ?? null
+  return (id === undefined ? undefined : findSnapshot(table.metadata, id)) ?? null
 }
 
 /** The schema that rows are read with: the current one, or for an older snapshot its own. */

@@ -4,6 +4,7 @@
  */
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { ident } from '../duck/duck.ts'
 
 export type TokenKind = 'word' | 'quoted' | 'string' | 'number' | 'symbol'
 
@@ -67,7 +68,7 @@ function scan(text: string, at: number): Scanned {
   if (char === '"' || char === '`') {
     const end = quoteEnd(text, at, char, false)
     const value = text.slice(at + 1, end - 1).replaceAll(char + char, char)
-    return [{ kind: 'quoted', text: `"${value.replaceAll('"', '""')}"`, value }, end]
+    return [{ kind: 'quoted', text: ident(value), value }, end]
   }
   if (char === '$') {
     const tag = /^\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/u.exec(text.slice(at, at + 80))?.[0]

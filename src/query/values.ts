@@ -12,6 +12,7 @@
  * | anything else | DuckDB's own text |
  */
 import { unreachable } from '../base/assert.ts'
+import { stringifyJson } from '../base/json.ts'
 import { type DuckValue, decodeValue } from '../duck/value.ts'
 import { formatDate, formatTime, formatTimestamp } from '../iceberg/spec/time-text.ts'
 import { formatDecimal } from '../iceberg/spec/value-json.ts'
@@ -59,12 +60,7 @@ function infinity(sign: -1 | 1): string {
 /** A map's key as the name of a member. */
 function keyText(key: Cell): string {
   if (typeof key === 'string') return key
-  return typeof key === 'object' && key !== null ? cellText(key) : String(key)
-}
-
-/** A cell as JSON text: bigint as plain digits. */
-export function cellText(cell: Cell): string {
-  return JSON.stringify(cell, (_key, member: unknown) => (typeof member === 'bigint' ? String(member) : member))
+  return typeof key === 'object' && key !== null ? stringifyJson(key) : String(key)
 }
 
 /** About how much memory the cell takes, in bytes. */

@@ -7,6 +7,7 @@ import type { BigIntStats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { Recent } from '../base/recent.ts'
 
 export type EtagKind = 'stat' | 'md5'
 
@@ -35,28 +36,19 @@ export type FileState = Pick<BigIntStats, 'dev' | 'ino' | 'size' | 'mtimeNs' | '
 
 /** MD5 by file identity, the least recently used forgotten beyond `entriesMax`. */
 export class Md5Cache {
-  readonly #hashes = new Map<string, string>()
-  readonly #entriesMax: number
+  readonly #hashes: Recent<string, string>
 
   constructor(entriesMax: number = limits.storeEtagsMax) {
-    this.#entriesMax = entriesMax
+    this.#hashes = new Recent(entriesMax)
   }
 
   remember(stats: FileState, md5: string): void {
-    const identity = identityOf(stats)
-    this.#hashes.delete(identity)
-    this.#hashes.set(identity, md5)
-    if (this.#hashes.size <= this.#entriesMax) return
-    const oldest = this.#hashes.keys().next()
-    if (!oldest.done) this.#hashes.delete(oldest.value)
+    this.#hashes.set(identityOf(stats), md5)
   }
 
   /** The MD5 if this very state of the file has been hashed. */
   known(stats: FileState): string | undefined {
-    const identity = identityOf(stats)
-    const md5 = this.#hashes.get(identity)
-    if (md5 !== undefined) this.remember(stats, md5)
-    return md5
+    return this.#hashes.get(identityOf(stats))
   }
 
   /** The MD5 of an open file and the state it belongs to. @throws Fault `unavailable` when the file keeps changing */

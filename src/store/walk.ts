@@ -10,7 +10,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Dirent } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Fault, systemCode } from '../base/fault.ts'
+import { Fault, messageOf, systemCode } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { keyProblem, reservedPrefix } from './key-path.ts'
 
@@ -99,10 +99,9 @@ async function* entriesOf(root: string, folder: string): AsyncGenerator<Dirent<B
     const code = systemCode(error)
     // A folder below the root may go while it is listed; a root that is gone must not look like an empty one.
     if (folder !== '' && (code === 'ENOENT' || code === 'ENOTDIR')) return
-    const reason = error instanceof Error ? error.message : String(error)
     throw new Fault(
       'unavailable',
-      `cannot list the folder ${path}: ${reason}; a list without it would be wrong`,
+      `cannot list the folder ${path}: ${messageOf(error)}; a list without it would be wrong`,
       { path },
       error,
     )

@@ -7,13 +7,17 @@ export interface TableBounds extends CompactionBounds {
   manifestsMergeCount: number
   /** Snapshots kept by count. */
   snapshotsKeptMax: number
+  /** Pause between two searches for files that nothing reaches, in ms. */
+  orphanIntervalMs: number
 }
 
 export const TABLE_BOUNDS: TableBounds = {
   filesPerStep: limits.compactFilesPerStep,
   targetBytes: limits.compactTargetBytes,
   turnBytesMax: limits.compactTurnBytesMax,
+  turnRowsMax: limits.compactTurnRowsMax,
   deadShare: limits.compactDeadShare,
   manifestsMergeCount: limits.manifestsMergeCount,
   snapshotsKeptMax: limits.snapshotsKeptMax,
+  orphanIntervalMs: limits.orphanIntervalMs,
 }

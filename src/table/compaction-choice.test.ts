@@ -4,7 +4,7 @@ import type { ScanTask } from '../iceberg/scan/scan.ts'
 import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 import { chooseData, chooseDeletes } from './compaction-choice.ts'
 
-const bounds = { filesPerStep: 4, targetBytes: 1e8, turnBytesMax: 1e9, deadShare: 0.3 }
+const bounds = { filesPerStep: 4, targetBytes: 1e8, turnBytesMax: 1e9, turnRowsMax: 1e9, deadShare: 0.3 }
 
 function file(filePath: string, fileSizeBytes: number, recordCount = 100, partition: Value[] = []): DataFile {
   return { content: 'data', filePath, fileFormat: 'parquet', specId: 0, partition, recordCount, fileSizeBytes }
@@ -19,6 +19,11 @@ const names = (tasks: readonly ScanTask[] | undefined) => tasks?.map((one) => on
 describe('choosing data files to compact', () => {
   test('fewer files than a step holds are left alone', () => {
     assert.equal(chooseData([task('a', 1000), task('b', 1000), task('c', 1000)], null, bounds), null)
+  })
+
+  test('a file that the index does not know keeps its rows', () => {
+    const live = new Map([['known', 0]])
+    assert.deepEqual(names(chooseData([task('known', 1000), task('unknown', 1000)], live, bounds)?.drop), ['known'])
   })
 
   test('as many small files as a step holds become one', () => {
@@ -48,7 +53,11 @@ describe('choosing data files to compact', () => {
   })
 
   test('a file without a live row is taken out before anything else', () => {
-    const choice = chooseData([task('dead', 1000), task('alive', 1000)], new Map([['alive', 1]]), bounds)
+    const live = new Map([
+      ['dead', 0],
+      ['alive', 1],
+    ])
+    const choice = chooseData([task('dead', 1000), task('alive', 1000)], live, bounds)
     assert.deepEqual([names(choice?.drop), names(choice?.rewrite)], [['dead'], []])
   })
 
@@ -62,6 +71,12 @@ describe('choosing data files to compact', () => {
       'b',
     ])
     assert.equal(chooseData([task('c', 1000)], live, bounds), null)
+  })
+
+  test('a turn rewrites no more rows than its bound', () => {
+    const tasks = ['a', 'b', 'c', 'd'].map((name) => task(name, 50_000))
+    const turnRowsMax = tasks[0]!.file.recordCount * 2
+    assert.deepEqual(names(chooseData(tasks, null, { ...bounds, turnRowsMax })?.rewrite), ['a', 'b'])
   })
 
   test('a turn rewrites no more bytes than its bound', () => {

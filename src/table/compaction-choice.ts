@@ -5,7 +5,7 @@
  * rewritten about once per step and the number of files stays near eight per step, however many commits made them. A file
  * most of whose rows are dead is rewritten by itself, one with no live row is just taken out.
  */
-
+import { partitionId } from '../iceberg/file/partition-id.ts'
 import type { ScanTask } from '../iceberg/scan/scan.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 
@@ -16,6 +16,8 @@ export interface CompactionBounds {
   targetBytes: number
   /** Bytes rewritten in one turn. */
   turnBytesMax: number
+  /** Rows rewritten in one turn. */
+  turnRowsMax: number
   /** Share of dead rows from which a file is rewritten. */
   deadShare: number
 }
@@ -30,24 +32,26 @@ export interface CompactionChoice {
 const STEP = 8
 const SMALLEST_BYTES = 64 * 1024
 
-/** @param liveRows rows not deleted, per data file; absent: nothing is known to be dead */
+/** @param liveRows rows not deleted, per data file; of a file that it does not name, and without it, no row is known to be dead */
 export function chooseData(
   tasks: readonly ScanTask[],
   liveRows: ReadonlyMap<string, number> | null,
   bounds: CompactionBounds,
 ): CompactionChoice | null {
-  const live = (task: ScanTask) => liveRows?.get(task.file.filePath) ?? (liveRows === null ? task.file.recordCount : 0)
+  const live = (task: ScanTask) => liveRows?.get(task.file.filePath) ?? task.file.recordCount
   const drop = tasks.filter((task) => live(task) === 0)
   if (drop.length > 0) return { rewrite: [], drop, why: `${drop.length} files without a live row` }
 
   for (const group of groups(tasks, bounds)) {
     if (group.length < bounds.filesPerStep) continue
-    const rewrite = upTo(group, bounds.turnBytesMax)
+    const rewrite = upTo(group, bounds)
     if (rewrite.length > 1) return { rewrite, drop: [], why: `${rewrite.length} small files` }
   }
   const worn = tasks.filter(
     (task) =>
-      1 - live(task) / task.file.recordCount >= bounds.deadShare && task.file.fileSizeBytes <= bounds.turnBytesMax,
+      1 - live(task) / task.file.recordCount >= bounds.deadShare &&
+      task.file.fileSizeBytes <= bounds.turnBytesMax &&
+      task.file.recordCount <= bounds.turnRowsMax,
   )
   const [worst] = worn.toSorted((a, b) => live(a) / a.file.recordCount - live(b) / b.file.recordCount)
   return worst === undefined ? null : { rewrite: [worst], drop: [], why: 'a file with many dead rows' }
@@ -69,11 +73,8 @@ function groups(tasks: readonly ScanTask[], bounds: CompactionBounds): ScanTask[
 /** Groups of one partition spec, partition and size step, the largest group first. */
 function bySizeAndPlace<T>(items: readonly T[], fileOf: (item: T) => DataFile): T[][] {
   const byPlace = Map.groupBy(items, (item) => {
-    const { specId, partition, fileSizeBytes } = fileOf(item)
-    const values = partition.map((value) =>
-      value instanceof Uint8Array ? Buffer.from(value).toString('hex') : `${typeof value}:${value}`,
-    )
-    return JSON.stringify([specId, values, stepOf(fileSizeBytes)])
+    const file = fileOf(item)
+    return `${stepOf(file.fileSizeBytes)} ${partitionId(file)}`
   })
   return [...byPlace.values()].toSorted((a, b) => b.length - a.length)
 }
@@ -82,10 +83,12 @@ function stepOf(bytes: number): number {
   return bytes <= SMALLEST_BYTES ? 0 : 1 + Math.floor(Math.log(bytes / SMALLEST_BYTES) / Math.log(STEP))
 }
 
-function upTo(tasks: readonly ScanTask[], bytesMax: number): ScanTask[] {
+function upTo(tasks: readonly ScanTask[], { turnBytesMax, turnRowsMax }: CompactionBounds): ScanTask[] {
   let bytes = 0
-  return tasks.filter((task) => {
-    bytes += task.file.fileSizeBytes
-    return bytes <= bytesMax
+  let rows = 0
+  return tasks.filter(({ file }) => {
+    bytes += file.fileSizeBytes
+    rows += file.recordCount
+    return bytes <= turnBytesMax && rows <= turnRowsMax
   })
 }

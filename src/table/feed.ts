@@ -5,10 +5,12 @@
  * An entry that does not fit the table is found by halving the batch, handed to `onPoison`, and left out: one bad
  * entry never stops the others.
  */
+import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { Log, Segment } from '../log/log.ts'
+import { withSlice } from './segment-slice.ts'
 import type { CommitReport, FeedEvent } from './table.ts'
 import type { TableWriter } from './writer.ts'
 
@@ -98,7 +100,7 @@ export class TableFeed {
         failures = 0
       } catch (error) {
         const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        const retryInMs = Math.min(limits.commitBackoffMaxMs * 8, 100 * 2 ** Math.min(failures++, 16))
+        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
         this.#options.onEvent({ kind: 'stalled', table: this.#options.writer.name, fault, retryInMs })
         await clock.sleep(retryInMs, signal).catch(() => undefined)
       }
@@ -138,21 +140,36 @@ export class TableFeed {
       report = await writer.commit(segments, from, end)
     } catch (error) {
       if (!isFault(error, 'invalid') || isStatementError(error)) throw error
-      if (end - from > 1) {
-        const middle = from + Math.floor((end - from) / 2)
-        await this.#commitRange(segments, from, middle)
-        await this.#commitRange(segments, middle, end)
+      const alone = segments.length === 1 && segments[0]?.first === from && segments[0].end === end
+      if (alone && end - from === 1) {
+        const [entry] = await log.read(from, 1)
+        if (entry !== undefined) await this.#options.onPoison(entry.text, error)
         return
       }
-      const [entry] = await log.read(from, 1)
-      if (entry !== undefined) await this.#options.onPoison(entry.text, error)
+      const middle = from + Math.ceil((end - from) / 2)
+      for (const range of [
+        { from, end: middle },
+        { from: middle, end },
+      ]) {
+        if (range.from < range.end) await this.#commitSlice(range)
+      }
       return
     }
     onEvent(report === null ? { kind: 'unchanged', table: writer.name, from, end } : { kind: 'committed', report })
   }
+
+  /** Commits a range that is read without its neighbours, which may be what the table refuses. */
+  async #commitSlice(range: { from: number; end: number }): Promise<void> {
+    const path = await this.#options.writer.parts.io.scratch('.ndjson')
+    await withSlice(this.#options.log, range, path, (slice) => this.#commitRange([slice], range.from, range.end))
+  }
 }
 
-/** DuckDB's word that the statement itself is wrong: no entry is to blame, and none may be passed over for it. */
+/**
+ * DuckDB's word that something else than a value is wrong (the statement, its transaction, DuckDB itself): no entry is to
+ * blame, and none may be passed over for it.
+ */
 function isStatementError(fault: Fault): boolean {
-  return /(Parser|Binder|Catalog|Internal) Error/.test(fault.message)
+  const kind = /^([A-Za-z][A-Za-z ]*) Error:/.exec(fault.message)?.[1]
+  return kind !== undefined && !['Conversion', 'Invalid Input', 'Out of Range', 'Constraint'].includes(kind)
 }

@@ -5,13 +5,14 @@
  * columns and positions only), what the snapshot no longer has is forgotten. When delete files are gone but their data files
  * stay (a rollback), rows may have come back: then the index is built anew from the key columns.
  */
+import { messageOf } from '../base/fault.ts'
 import { type DuckSession, ident, listLiteral } from '../duck/duck.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
-import type { RowIndex } from './row-index.ts'
+import { RowIndex } from './row-index.ts'
 import { keyHash } from './transport.ts'
 
 export interface IndexContext {
@@ -19,6 +20,40 @@ export interface IndexContext {
   io: FileIO
   index: RowIndex
   key: readonly string[]
+}
+
+/** What an index file says it belongs to. */
+export function indexIdentity(table: LoadedTable, key: readonly string[]): string {
+  return `${table.metadata['table-uuid']} ${JSON.stringify(key)}`
+}
+
+/** What looking at an index found: it agrees, describes an older snapshot (it catches up at the next start), or must be built anew. */
+export type IndexState = { kind: 'agrees' } | { kind: 'behind' } | { kind: 'unusable'; why: string }
+
+/** Looks at the index of a table without changing it. */
+export async function examineIndex(
+  parts: { session: DuckSession; io: FileIO },
+  table: LoadedTable,
+  key: readonly string[],
+  path: string,
+): Promise<IndexState> {
+  let index: RowIndex | null
+  try {
+    index = await RowIndex.peek(parts.session, 'examined', path, indexIdentity(table, key))
+  } catch (error) {
+    return { kind: 'unusable', why: `cannot be opened: ${messageOf(error)}` }
+  }
+  if (index === null) return { kind: 'unusable', why: 'belongs to another table or layout' }
+  try {
+    if (index.snapshotId !== (table.metadata['current-snapshot-id'] ?? null)) return { kind: 'behind' }
+    const { missing, extra } = await compareIndex({ ...parts, index, key }, table)
+    if (missing + extra === 0) return { kind: 'agrees' }
+    return { kind: 'unusable', why: `${missing} rows of the table are missing in it and ${extra} are too many` }
+  } catch (error) {
+    return { kind: 'unusable', why: `cannot be read: ${messageOf(error)}` }
+  } finally {
+    await index.close()
+  }
 }
 
 export type CatchUp = 'current' | 'caught-up' | 'rebuilt'
@@ -54,6 +89,7 @@ export async function catchUp(context: IndexContext, table: LoadedTable): Promis
       `DELETE FROM ${index.name('delete_files')} WHERE list_contains(${listLiteral(lostDeletes)}, path)`,
     )
     await addRows(context, plan, added)
+    await index.recount()
   })
   return 'caught-up'
 }
@@ -65,6 +101,7 @@ export async function rebuild(context: IndexContext, plan: ScanPlan, snapshotId:
     await index.clear()
     await index.addDeleteFiles([...new Set(plan.tasks.flatMap((task) => task.deletes).map((file) => file.filePath))])
     await addRows(context, plan, plan.tasks)
+    await index.recount()
   })
 }
 
@@ -88,7 +125,7 @@ async function markDeleted(context: IndexContext, deletePaths: readonly string[]
     SELECT f.id, d.pos FROM read_parquet(${listLiteral(local)}) d JOIN ${context.index.name('files')} f ON f.path = d.file_path)`)
 }
 
-/** For diagnosis: how the index and the table's own rows differ; both 0 when they agree. */
+/** For diagnosis: how the index and the table's own rows differ; both 0 when they agree. A file miscounted is one extra. */
 export async function compareIndex(
   context: IndexContext,
   table: LoadedTable,
@@ -98,5 +135,7 @@ export async function compareIndex(
   const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos FROM (${scan.sql})`
   const held = `SELECT l.h, f.path, l.pos FROM (${context.index.live}) l JOIN ${context.index.name('files')} f ON f.id = l.file`
   const count = (sql: string) => context.session.value(`SELECT count(*) FROM (${sql})`).then(Number)
-  return { missing: await count(`${truth} EXCEPT ${held}`), extra: await count(`${held} EXCEPT ${truth}`) }
+  const miscounted = await count(`SELECT id FROM (${context.index.counts}) WHERE live <> n`)
+  const extra = await count(`${held} EXCEPT ${truth}`)
+  return { missing: await count(`${truth} EXCEPT ${held}`), extra: extra + miscounted }
 }

@@ -8,15 +8,16 @@
  * Crash story: every change of the index is one transaction that also moves the stamp. If the process dies between the
  * table's commit and the index's, the stamp is behind and `catchUp` brings it up from the files.
  */
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { assert } from '../base/assert.ts'
 import { isFault } from '../base/fault.ts'
 import { type Json, parseJson, stringifyJson } from '../base/json.ts'
-import { type DuckSession, ident, literal } from '../duck/duck.ts'
+import { limits } from '../base/limits.ts'
+import { Duck, type DuckSession, ident, literal } from '../duck/duck.ts'
 import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 
 /** Raised when the layout changes: an index of another layout is built anew. */
-const LAYOUT = 3
+const LAYOUT = 4
 /** The delta is merged into the base beyond so many rows, and a commit of more goes to the base at once. */
 const DELTA_ROWS_MAX = 300_000
 
@@ -27,6 +28,8 @@ export interface IndexedFile {
   path: string
   specId: number
   partition: Value[]
+  /** Rows that are not deleted. */
+  liveRows: number
 }
 
 export class RowIndex {
@@ -52,6 +55,7 @@ export class RowIndex {
    */
   static async open(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex> {
     const index = new RowIndex(session, alias, path)
+    await settleWal(path)
     try {
       await index.#attach()
       if (await index.#load(identity)) return index
@@ -66,6 +70,20 @@ export class RowIndex {
     await index.#attach()
     await index.#create(identity)
     return index
+  }
+
+  /** Opens an index to look at it, changing nothing. Null when there is none that belongs to the table. @throws Fault */
+  static async peek(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex | null> {
+    const index = new RowIndex(session, alias, path)
+    await index.#attach(' (READ_ONLY)')
+    try {
+      if (await index.#load(identity)) return index
+    } catch (error) {
+      await index.#detach()
+      throw error
+    }
+    await index.#detach()
+    return null
   }
 
   /** The snapshot that the index describes; null: an empty table. */
@@ -102,13 +120,13 @@ export class RowIndex {
       SELECT d.h, arg_max(struct_pack(file := d.file, pos := d.pos), d.word) AS last FROM ${this.name('delta')} d${joined} GROUP BY d.h)`
   }
 
-  /** Registers files under new, successive ids, inside the caller's transaction. Gives the first. */
+  /** Registers files with all their rows live under new, successive ids, inside the caller's transaction. Gives the first. */
   async addFiles(files: readonly DataFile[]): Promise<number> {
     const first = this.#nextFileId
     if (files.length === 0) return first
     const values = files.map((file) => {
       const partition = literal(stringifyJson(file.partition.map(encodeValue)))
-      return `(${this.#nextFileId++}, ${literal(file.filePath)}, ${file.specId}, ${partition})`
+      return `(${this.#nextFileId++}, ${literal(file.filePath)}, ${file.specId}, ${partition}, ${file.recordCount})`
     })
     await this.#session.run(`INSERT INTO ${this.name('files')} VALUES ${values.join(', ')}`)
     return first
@@ -117,14 +135,34 @@ export class RowIndex {
   /** All files, or those that `where` (a condition on id and path) selects. */
   async files(where = 'true'): Promise<IndexedFile[]> {
     const rows = await this.#session.rows(
-      `SELECT id, path, spec_id, partition FROM ${this.name('files')} WHERE ${where}`,
+      `SELECT id, path, spec_id, partition, live FROM ${this.name('files')} WHERE ${where}`,
     )
     return rows.map((row) => ({
       id: Number(row['id']),
       path: String(row['path']),
       specId: Number(row['spec_id']),
       partition: (parseJson(String(row['partition'])) as Json[]).map(decodeValue),
+      liveRows: Number(row['live']),
     }))
+  }
+
+  /** Takes the rows of relation `rows` (file, one per row that was live) off the files' counts, inside the caller's transaction. */
+  async countOff(rows: string): Promise<void> {
+    await this.#session.run(
+      `UPDATE ${this.name('files')} SET live = live - gone.n FROM (SELECT file, count(*) AS n FROM (${rows}) GROUP BY file) gone WHERE gone.file = id`,
+    )
+  }
+
+  /** Counts the live rows of every file anew, inside the caller's transaction: a pass over the whole index. */
+  async recount(): Promise<void> {
+    await this.#session.run(
+      `UPDATE ${this.name('files')} SET live = counted.n FROM (${this.counts}) counted WHERE counted.id = files.id`,
+    )
+  }
+
+  /** Relation (id, live, n): the live rows of each file as kept, and as counted in a pass over the whole index. */
+  get counts(): string {
+    return `SELECT f.id, f.live, count(l.file) AS n FROM ${this.name('files')} f LEFT JOIN (${this.live}) l ON l.file = f.id GROUP BY ALL`
   }
 
   /** Forgets files and every row in them, inside the caller's transaction. The delta must be merged before. */
@@ -211,8 +249,8 @@ export class RowIndex {
     await this.#detach()
   }
 
-  async #attach(): Promise<void> {
-    await this.#session.run(`ATTACH ${literal(this.#path)} AS ${ident(this.#alias)}`)
+  async #attach(mode = ''): Promise<void> {
+    await this.#session.run(`ATTACH ${literal(this.#path)} AS ${ident(this.#alias)}${mode}`)
   }
 
   async #detach(): Promise<void> {
@@ -226,7 +264,7 @@ export class RowIndex {
         `CREATE TABLE ${alias}.meta (layout INTEGER, identity VARCHAR, snapshot_id BIGINT, next_file_id BIGINT)`,
       )
       await this.#session.run(
-        `CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR)`,
+        `CREATE TABLE ${alias}.files (id INTEGER, path VARCHAR, spec_id INTEGER, partition VARCHAR, live BIGINT)`,
       )
       await this.#session.run(`CREATE TABLE ${alias}.delete_files (path VARCHAR)`)
       await this.#session.run(`CREATE TABLE ${alias}.base (h UHUGEINT, file INTEGER, pos BIGINT)`)
@@ -244,6 +282,28 @@ export class RowIndex {
     this.#nextFileId = Number(meta['next_file_id'])
     await this.#countDelta()
     return true
+  }
+}
+
+/**
+ * After a kill the index has a write-ahead log, which DuckDB replays when it attaches the file. Where it cannot, it declares the
+ * whole instance invalid, with all that is attached to it: so this is done in an instance of its own. An index that cannot be
+ * replayed is taken away.
+ */
+async function settleWal(path: string): Promise<void> {
+  const wal = await stat(`${path}.wal`).catch(() => null)
+  if (wal === null) return
+  const duck = await Duck.open({ memoryMiB: limits.indexReplayMemoryMiB, threads: 1 })
+  try {
+    const session = await duck.connect()
+    await session.run(`ATTACH ${literal(path)} AS settled`)
+    await session.run('DETACH settled')
+  } catch (error) {
+    if (isFault(error, 'unavailable') && /lock/i.test(error.message)) throw error
+    await rm(path, { force: true })
+    await rm(`${path}.wal`, { force: true })
+  } finally {
+    duck.close()
   }
 }
 

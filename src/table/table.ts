@@ -16,6 +16,7 @@
  */
 import type { Fault } from '../base/fault.ts'
 import type { TableIdent } from '../iceberg/catalog/catalog.ts'
+import { commitIdProperty } from '../iceberg/catalog/commit.ts'
 import type { PartitionSpec, Schema, SortOrder } from '../iceberg/spec/table-metadata.ts'
 
 /** Summary properties that Tidewater's snapshots carry. */
@@ -23,7 +24,7 @@ export const SUMMARY = {
   /** End offset, exclusive, of the log that this snapshot holds. */
   offset: 'tidewater.offset',
   /** Identity of the commit, for looking up its outcome. */
-  commitId: 'tidewater.commit-id',
+  commitId: commitIdProperty,
   /** Name of the log that the offset belongs to. */
   log: 'tidewater.log',
 } as const

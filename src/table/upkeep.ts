@@ -2,13 +2,12 @@
  * Upkeep of one table, by the process that writes it, between two commits: a bounded piece of work a turn.
  *
  * Small and worn data files are merged, small delete files are merged, snapshots are expired by count and age and the files that
- * only they could reach are removed. So the cost of a commit stays what it was after ten thousand of them.
+ * only they could reach are removed, now and then also files that nothing reaches (`orphans.ts`). So the cost of a commit stays what it was after ten thousand of them.
  *
  * Crash story: a rewrite is one snapshot of operation `replace`; before it the new files are orphans, after it the old ones are
  * history. Files are removed only after the commit that expired their last snapshot, when every snapshot left has been asked.
  */
-import { assert, must } from '../base/assert.ts'
-import { isFault } from '../base/fault.ts'
+import { assert } from '../base/assert.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { listLiteral } from '../duck/duck.ts'
@@ -19,37 +18,58 @@ import { writeDataFiles } from '../iceberg/file/data-writer.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
-import type { ScanPlan } from '../iceberg/scan/scan.ts'
+import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import { type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
+import { removeOrphans } from './orphans.ts'
 import { reachableFiles } from './reachable.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { SUMMARY } from './table.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
-import { committedOffset, type TableWriter } from './writer.ts'
+import { committedOffset, committedSnapshot, type TableWriter } from './writer.ts'
+
+/** Files of a table, by its snapshot's summary: free to ask after each commit. */
+interface FileCounts {
+  data: number
+  deletes: number
+}
+
+/** What each table had when looking at its files last found nothing to do. */
+const quiet = new WeakMap<TableWriter, FileCounts>()
 
 /** One turn. Returns a sentence for each thing done; a table that others change meanwhile is left for the next turn. */
 export async function upkeep(writer: TableWriter): Promise<string[]> {
   const table = await writer.load()
   const done: string[] = []
   try {
-    const { filesPerStep } = writer.bounds
-    if (fileCount(table, filesPerStep) >= filesPerStep) done.push(...(await compact(writer, table)))
+    if (worthLooking(writer, table)) done.push(...(await compact(writer, table)))
     done.push(...(await expire(writer)))
+    done.push(...(await orphans(writer)))
   } catch (error) {
-    if (!isFault(error, 'conflict')) throw error
+    if (!(await writer.wasOvertaken(table, error))) throw error
   }
   return done
 }
 
-/** By the snapshot's summary: free to ask after each commit. Unknown counts as many. */
-function fileCount({ metadata }: LoadedTable, unknown: number): number {
+/** Looking reads all manifests: it waits until there is about half a step more of files than when nothing was found. */
+function worthLooking(writer: TableWriter, table: LoadedTable): boolean {
+  const { filesPerStep } = writer.bounds
+  const now = fileCounts(table, filesPerStep)
+  if (Math.max(now.data, now.deletes) < filesPerStep) return false
+  const before = quiet.get(writer)
+  if (before === undefined) return true
+  const grown = Math.max(now.data - before.data, now.deletes - before.deletes)
+  return grown >= filesPerStep / 2 || now.data < before.data || now.deletes < before.deletes
+}
+
+/** Unknown counts as many. */
+function fileCounts({ metadata }: LoadedTable, unknown: number): FileCounts {
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
-  if (current === undefined) return 0
+  if (current === undefined) return { data: 0, deletes: 0 }
   const of = (name: string) => Number(current.summary[name] ?? unknown)
-  return Math.max(of('total-data-files'), of('total-delete-files'))
+  return { data: of('total-data-files'), deletes: of('total-delete-files') }
 }
 
 async function compact(writer: TableWriter, table: LoadedTable): Promise<string[]> {
@@ -58,22 +78,33 @@ async function compact(writer: TableWriter, table: LoadedTable): Promise<string[
   if (index !== null) await catchUp(index, table)
   const plan = await planScan(io, table.metadata)
   const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), writer.bounds)
+  quiet.delete(writer)
   if (choice !== null) {
+    if (choice.drop.length > 0 && index !== null) await assertDead(index, choice.drop)
     await rewriteData(writer, table, plan, choice)
     return [`compacted ${choice.why}`]
   }
   const deletes = [...new Map(plan.tasks.flatMap((task) => task.deletes).map((file) => [file.filePath, file])).values()]
   const merge = chooseDeletes(deletes, writer.bounds)
-  if (merge === null) return []
+  if (merge === null) {
+    quiet.set(writer, fileCounts(table, writer.bounds.filesPerStep))
+    return []
+  }
   await mergeDeletes(writer, table, plan, merge)
   return [`merged ${merge.length} delete files`]
 }
 
-async function liveRows({ session, index }: IndexContext): Promise<Map<string, number>> {
-  const rows = await session.rows(
-    `SELECT f.path, count(l.pos) AS live FROM ${index.name('files')} f LEFT JOIN (${index.live}) l ON l.file = f.id GROUP BY f.path`,
+async function liveRows({ index }: IndexContext): Promise<Map<string, number>> {
+  return new Map((await index.files()).map((file) => [file.path, file.liveRows]))
+}
+
+/** Files are taken out unread, so the count is not trusted for that: the rows themselves are looked for. */
+async function assertDead({ session, index }: IndexContext, drop: readonly ScanTask[]): Promise<void> {
+  const paths = listLiteral(drop.map((task) => task.file.filePath))
+  const rows = await session.value(
+    `SELECT count(*) FROM (${index.live}) WHERE file IN (SELECT id FROM ${index.name('files')} WHERE list_contains(${paths}, path))`,
   )
-  return new Map(rows.map((row) => [String(row['path']), Number(row['live'])]))
+  assert(Number(rows) === 0, 'a file to be dropped has no live row')
 }
 
 async function rewriteData(
@@ -95,17 +126,18 @@ async function rewriteData(
       spec: currentSpec(metadata),
       location: metadata.location,
       nowMs,
+      rowsAtMost: choice.rewrite.reduce((rows, { file }) => rows + file.recordCount, 0),
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })
   }
   const removed = new Set([...choice.rewrite, ...choice.drop].map((task) => task.file.filePath))
-  const committed = await replace(writer, table, { dataFiles, deleteFiles: [], removedPaths: removed })
+  const { committed, snapshotId } = await replace(writer, table, { dataFiles, deleteFiles: [], removedPaths: removed })
   const context = writer.indexContext
   if (context === null) return
   const { index } = context
   await index.merge(true)
-  await index.change(must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'), async () => {
+  await index.change(snapshotId, async () => {
     const gone = (await index.files()).filter((file) => removed.has(file.path))
     await index.removeFiles(gone.map((file) => file.id))
     await index.addFiles(dataFiles)
@@ -117,7 +149,7 @@ async function rewriteData(
       }))
       await session.run(`INSERT INTO ${index.name('base')} ${await positions(context, { ...plan, schema, tasks })}`)
     }
-    await setDeleteFiles(context, committed)
+    await setDeleteFiles(context, committed, snapshotId)
   })
 }
 
@@ -142,20 +174,23 @@ async function mergeDeletes(
     location: metadata.location,
     nowMs: clock.nowMs(),
   })
-  const committed = await replace(writer, table, {
+  const { committed, snapshotId } = await replace(writer, table, {
     dataFiles: [],
     deleteFiles,
     removedPaths: new Set(merge.map((file) => file.filePath)),
   })
   const context = writer.indexContext
-  assert(context !== null, 'only keyed tables have delete files of ours')
-  await context.index.change(must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'), () =>
-    setDeleteFiles(context, committed),
-  )
+  // The deletes of a table of appends are somebody else's.
+  if (context === null) return
+  await context.index.change(snapshotId, () => setDeleteFiles(context, committed, snapshotId))
 }
 
-async function setDeleteFiles({ session, io, index }: IndexContext, table: LoadedTable): Promise<void> {
-  const plan = await planScan(io, table.metadata)
+async function setDeleteFiles(
+  { session, io, index }: IndexContext,
+  { metadata }: LoadedTable,
+  snapshotId: bigint,
+): Promise<void> {
+  const plan = await planScan(io, metadata, { snapshotId })
   await session.run(`DELETE FROM ${index.name('delete_files')}`)
   await index.addDeleteFiles([...new Set(plan.tasks.flatMap((task) => task.deletes).map((file) => file.filePath))])
 }
@@ -166,7 +201,11 @@ interface Replacement {
   removedPaths: ReadonlySet<string>
 }
 
-async function replace(writer: TableWriter, base: LoadedTable, files: Replacement): Promise<LoadedTable> {
+async function replace(
+  writer: TableWriter,
+  base: LoadedTable,
+  files: Replacement,
+): Promise<{ committed: LoadedTable; snapshotId: bigint }> {
   const { catalog, io, clock } = writer.parts
   const commitId = uuidv7(clock.nowMs())
   const { table } = await commitChange(catalog, base.ident, {
@@ -187,7 +226,21 @@ async function replace(writer: TableWriter, base: LoadedTable, files: Replacemen
       })
     },
   })
-  return table
+  return { committed: table, snapshotId: committedSnapshot(table.metadata, commitId) }
+}
+
+/** When files that nothing reaches are looked for next. */
+const orphansDueMs = new WeakMap<TableWriter, number>()
+
+/** A process begins with it after a while: one that only commits a little and ends leaves it to others. */
+async function orphans(writer: TableWriter): Promise<string[]> {
+  const { io, clock } = writer.parts
+  const nowMs = clock.nowMs()
+  const dueMs = orphansDueMs.get(writer) ?? Number.POSITIVE_INFINITY
+  if (nowMs >= dueMs || !orphansDueMs.has(writer)) orphansDueMs.set(writer, nowMs + writer.bounds.orphanIntervalMs)
+  if (nowMs < dueMs) return []
+  const removed = await removeOrphans({ io, load: () => writer.load(), nowMs })
+  return removed.length === 0 ? [] : [`removed ${removed.length} files that nothing reaches`]
 }
 
 /** Expires snapshots when there are clearly too many, so that the work is shared by many commits. */

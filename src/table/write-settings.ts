@@ -4,6 +4,7 @@
  */
 import { Fault } from '../base/fault.ts'
 import { ident } from '../duck/duck.ts'
+import { RESERVED_PROPERTIES } from '../iceberg/action/set-properties.ts'
 import type { ParquetCodec } from '../iceberg/file/data-writer.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 
@@ -15,17 +16,27 @@ const CODECS: Record<string, ParquetCodec> = {
   none: 'uncompressed',
 }
 
-/** @throws Fault `invalid` for a codec that is not offered */
-export function writeSettings(properties: Readonly<Record<string, string>>): { codec: ParquetCodec } {
-  const name = properties['write.parquet.compression-codec'] ?? 'zstd'
-  const codec = CODECS[name.toLowerCase()]
-  if (codec === undefined) {
-    throw new Fault(
-      'invalid',
-      `write.parquet.compression-codec: expected one of ${Object.keys(CODECS).join(', ')}, got "${name}"`,
-    )
+/** @throws Fault `invalid` for values that no table can be written with, and for names that the format keeps for itself */
+export function checkProperties(properties: Readonly<Record<string, string>>): void {
+  for (const name of Object.keys(properties)) {
+    if (RESERVED_PROPERTIES.has(name)) throw new Fault('invalid', `${name} is not a property that may be set`)
   }
-  return { codec }
+  codecOf(properties, 'invalid')
+}
+
+/** @throws Fault `unsupported` for a codec that is not offered: not `invalid`, since no entry of the log is to blame */
+export function writeSettings(properties: Readonly<Record<string, string>>): { codec: ParquetCodec } {
+  return { codec: codecOf(properties, 'unsupported') }
+}
+
+function codecOf(properties: Readonly<Record<string, string>>, kind: 'invalid' | 'unsupported'): ParquetCodec {
+  const name = properties['write.parquet.compression-codec'] ?? 'zstd'
+  const codec = Object.hasOwn(CODECS, name.toLowerCase()) ? CODECS[name.toLowerCase()] : undefined
+  if (codec === undefined) {
+    const known = Object.keys(CODECS).join(', ')
+    throw new Fault(kind, `write.parquet.compression-codec: expected one of ${known}, got "${name}"`)
+  }
+  return codec
 }
 
 /**

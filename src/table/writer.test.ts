@@ -6,6 +6,7 @@ import { type Change, openTableBench, type TableBench } from '../../test/support
 import { must } from '../base/assert.ts'
 import { append } from '../iceberg/action/append.ts'
 import { expireSnapshots } from '../iceberg/action/expire.ts'
+import { rollbackToSnapshot } from '../iceberg/action/set-ref.ts'
 import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { compareIndex } from './index-upkeep.ts'
@@ -140,6 +141,28 @@ describe('the table writer', () => {
       [42n],
     )
     assert.equal(await writer.committedOffset(), 2)
+    await writer.close()
+    await bench2.close()
+  })
+
+  test('what a rollback has undone stays undone, also after a restart that finds the entries still in the log', async () => {
+    const bench2 = await openTableBench()
+    let writer = await bench2.openWriter(definition('rolled-back', 'upsert'))
+    await bench2.append([upsert('a', 1)])
+    await bench2.commitAll(writer)
+    const before = await writer.load()
+    await bench2.append([upsert('a', 2), upsert('b', 1)])
+    await bench2.commitAll(writer)
+    const now = await writer.load()
+    const target = must(before.metadata['current-snapshot-id'], 'a snapshot')
+    await bench2.catalog.commit(now, rollbackToSnapshot(now.metadata, target))
+    await writer.close()
+    writer = await bench2.openWriter(definition('rolled-back', 'upsert'))
+    assert.equal(await writer.committedOffset(), 3)
+    await bench2.append([upsert('c', 1)])
+    await bench2.commitAll(writer)
+    assert.deepEqual(await contents(bench2, writer), { a: '1/p', c: '1/p' })
+    await assertIndexAgrees(writer)
     await writer.close()
     await bench2.close()
   })

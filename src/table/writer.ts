@@ -18,7 +18,7 @@ import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { type DuckSession, ident, literal } from '../duck/duck.ts'
 import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
-import { commitChange } from '../iceberg/catalog/commit.ts'
+import { commitChange, findCommit } from '../iceberg/catalog/commit.ts'
 import { writeDataFiles } from '../iceberg/file/data-writer.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
@@ -27,7 +27,7 @@ import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import type { Segment } from '../log/log.ts'
 import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
-import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
+import { catchUp, type IndexContext, indexIdentity, positions } from './index-upkeep.ts'
 import { RowIndex } from './row-index.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { type CommitReport, offsetProperty, SUMMARY, type TableDefinition } from './table.ts'
@@ -55,8 +55,9 @@ export interface WriterOptions {
 
 /** Of rows of `batch` (no row won: the bitmap is null, and so is this). */
 const WON = "get_bit(getvariable('tidewater_won'), nth) = 1"
-/** Counted positions are compared with the file at so many places. */
+/** Counted positions are compared with the file at so many places, when it has more rows than one thread takes at a time. */
 const POSITIONS_CHECKED = 16
+const ONE_VECTOR_ROWS = 2048
 
 export class TableWriter {
   readonly name: string
@@ -81,17 +82,38 @@ export class TableWriter {
     const table = await ensureTable(parts.catalog, definition, parts.clock)
     if (definition.mode === 'append') return new TableWriter(parts, options, null)
     assert(definition.key.length > 0, `a table written by ${definition.mode} has a key`)
-    const identity = `${table.metadata['table-uuid']} ${JSON.stringify(definition.key)}`
+    const identity = indexIdentity(table, definition.key)
     const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
     const index = await RowIndex.open(parts.session, alias, options.indexPath, identity)
     const writer = new TableWriter(parts, options, index)
-    await catchUp(must(writer.#index, 'index'), table)
+    await writer.#follow((current) => catchUp(must(writer.#index, 'index'), current))
     return writer
   }
 
   /** Name of the log that it follows. */
   get logName(): string {
     return this.#logName
+  }
+
+  /** Performs `work` on the table as it is now, again when others change it meanwhile. */
+  async #follow<T>(work: (table: LoadedTable) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      const table = await this.load()
+      try {
+        return await work(table)
+      } catch (error) {
+        if (attempt >= limits.commitAttemptsMax || !(await this.wasOvertaken(table, error))) throw error
+      }
+    }
+  }
+
+  /**
+   * Whether `error` comes of others having changed the table after it was loaded: a snapshot in between, or files gone that
+   * only expired snapshots had.
+   */
+  async wasOvertaken(table: LoadedTable, error: unknown): Promise<boolean> {
+    if (isFault(error, 'conflict')) return true
+    return isFault(error, 'not-found') && (await this.load()).metadataLocation !== table.metadataLocation
   }
 
   get indexContext(): IndexContext | null {
@@ -118,18 +140,21 @@ export class TableWriter {
    */
   async commit(segments: readonly Segment[], from: number, end: number): Promise<CommitReport | null> {
     const startedMs = this.#parts.clock.nowMs()
-    for (let attempt = 1; ; attempt++) {
-      const table = await this.load()
+    const committed = this.#follow(async (table) => {
       if (this.#index !== null) await catchUp(this.#index, table)
       const held = committedOffset(table.metadata, this.#logName)
       if (held >= end) return null
-      try {
-        const report = await this.#attempt(table, segments, Math.max(from, held), end)
-        return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
-      } catch (error) {
-        if (!isFault(error, 'conflict') || attempt >= limits.commitAttemptsMax) throw error
-      }
-    }
+      const report = await this.#attempt(table, segments, Math.max(from, held), end)
+      return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
+    })
+    return committed.finally(() => this.#forgetBatch())
+  }
+
+  /** Gives the memory of the batch back: what follows a commit, compaction above all, needs it. */
+  async #forgetBatch(): Promise<void> {
+    if (this.#index === null) return
+    for (const table of ['batch', 'winners', 'old', 'learnt'])
+      await this.#parts.session.run(`DROP TABLE IF EXISTS temp.${table}`)
   }
 
   async close(): Promise<void> {
@@ -158,6 +183,7 @@ export class TableWriter {
       spec: currentSpec(metadata),
       location: metadata.location,
       nowMs,
+      rowsAtMost: end - from,
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })
@@ -165,11 +191,11 @@ export class TableWriter {
     const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
     if (dataFiles.length === 0 && deleteFiles.length === 0) return null
 
-    const committed = await this.#commitSnapshot(table, dataFiles, deleteFiles, end)
-    if (this.#index !== null) await this.#learn(this.#index, committed, dataFiles, deleteFiles)
+    const snapshotId = await this.#commitSnapshot(table, dataFiles, deleteFiles, end)
+    if (this.#index !== null) await this.#learn(this.#index, table, snapshotId, dataFiles, deleteFiles)
     return {
       table: this.name,
-      snapshotId: must(committed.metadata['current-snapshot-id'], 'the snapshot just committed'),
+      snapshotId,
       from,
       end,
       entries: end - from,
@@ -211,7 +237,7 @@ export class TableWriter {
     const { index } = must(this.#index, 'the index of a keyed table')
     const newest = this.#definition.mode === 'upsert'
     await session.run(
-      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch GROUP BY h`,
+      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch ${newest ? '' : "WHERE op = 'upsert'"} GROUP BY h`,
     )
     await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
     if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
@@ -233,7 +259,8 @@ export class TableWriter {
     const touched = await index.files('id IN (SELECT file FROM old)')
     if (touched.length === 0) return []
     return writePositionDeletes(session, io, {
-      relationSql: `SELECT f.path AS file_path, o.pos FROM old o JOIN ${index.name('files')} f ON f.id = o.file`,
+      relationSql: 'SELECT file, pos FROM old',
+      fileIds: new Map(touched.map((file) => [file.id, file.path])),
       dataFiles: new Map(touched.map((file) => [file.path, file])),
       schema: currentSchema(metadata),
       specs: metadata['partition-specs'],
@@ -257,7 +284,7 @@ export class TableWriter {
     dataFiles: DataFile[],
     deleteFiles: DataFile[],
     end: number,
-  ): Promise<LoadedTable> {
+  ): Promise<bigint> {
     const { catalog, io, clock } = this.#parts
     const commitId = uuidv7(clock.nowMs())
     const { table } = await commitChange(catalog, this.#definition.ident, {
@@ -277,18 +304,20 @@ export class TableWriter {
         })
       },
     })
-    return table
+    return committedSnapshot(table.metadata, commitId)
   }
 
+  /** @param table as the files were planned and written for */
   async #learn(
     context: IndexContext,
     table: LoadedTable,
+    snapshotId: bigint,
     dataFiles: DataFile[],
     deleteFiles: DataFile[],
   ): Promise<void> {
     const { index, session } = context
-    const current = must(table.metadata['current-snapshot-id'], 'the snapshot just committed')
-    await index.change(current, async () => {
+    await index.change(snapshotId, async () => {
+      if (deleteFiles.length > 0) await index.countOff('SELECT file FROM old')
       const firstId = await index.addFiles(dataFiles)
       await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
       const counted = dataFiles.length === 1 && inBatchOrder(table.metadata)
@@ -321,6 +350,7 @@ export class TableWriter {
 
   /** DuckDB keeps the order of rows through a scan, a filter and a COPY; a wrong position would delete a wrong row. */
   async #checkPositions({ io, session, key }: IndexContext, file: DataFile): Promise<void> {
+    if (file.recordCount <= ONE_VECTOR_ROWS) return
     const last = file.recordCount - 1
     const places = Array.from({ length: POSITIONS_CHECKED }, (_, at) =>
       Math.round((last * at) / (POSITIONS_CHECKED - 1)),
@@ -334,20 +364,31 @@ export class TableWriter {
   }
 }
 
+/** The snapshot that a commit made. Not simply the current one: others may have committed since, and it may be found later. */
+export function committedSnapshot(metadata: TableMetadata, commitId: string): bigint {
+  return must(findCommit(metadata, commitId), 'the snapshot just committed')['snapshot-id']
+}
+
 /**
- * The offset that the newest snapshot of this log in the current one's ancestry carries; 0 when there is none: a table may have
- * followed another log before. If the ancestry breaks off because somebody expired our snapshots beneath theirs, the table
- * property of the log says it.
+/**
+ * The offset up to which entries of a log were committed, whatever became of them: that of the newest snapshot of the log in the
+ * current one's ancestry, or the table property of the log if that is greater. A table may have followed another log before. The
+ * property tells it when others expired our snapshots beneath theirs, and when the table was rolled back: what was undone stays
+ * so, also after a restart.
  */
 export function committedOffset(metadata: TableMetadata, logName: string): number {
-  const ofLog = (facts: Readonly<Record<string, string>>) => (facts[SUMMARY.log] ?? logName) === logName
+  const property = metadata.properties[offsetProperty(logName)] ?? ''
+  return Math.max(ancestryOffset(metadata, logName), /^\d{1,15}$/.test(property) ? Number(property) : 0)
+}
+
+function ancestryOffset(metadata: TableMetadata, logName: string): number {
   const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
   let id = metadata['current-snapshot-id']
   for (let steps = 0; id !== undefined && steps <= metadata.snapshots.length; steps++) {
     const snapshot = byId.get(id)
-    if (snapshot === undefined) return Number(metadata.properties[offsetProperty(logName)] ?? 0)
+    if (snapshot === undefined) break
     const offset = snapshot.summary[SUMMARY.offset]
-    if (offset !== undefined && ofLog(snapshot.summary)) return Number(offset)
+    if (offset !== undefined && (snapshot.summary[SUMMARY.log] ?? logName) === logName) return Number(offset)
     id = snapshot['parent-snapshot-id']
   }
   return 0

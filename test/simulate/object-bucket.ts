@@ -25,6 +25,21 @@ export interface ModelVersion {
   etag: string | undefined
   tags: Record<string, string> | undefined
   storageClass: string | undefined
+  /** The events that made it and that changed it last. */
+  made: ObjectEvent
+  last: ObjectEvent
+}
+
+/** What a put writes: its etag, and its size where events shall tell it. */
+export interface ModelBytes {
+  etag: string
+  sizeBytes?: number
+}
+
+export interface ModelOptions {
+  bucket?: string
+  /** Told of each put of a key's version; gives what was written. */
+  write?: (key: string, versionId: string, put: number) => ModelBytes
 }
 
 export class ModelBucket {
@@ -32,6 +47,8 @@ export class ModelBucket {
   readonly #random: Random
   readonly #habit: Habit
   readonly #tickMs: number
+  readonly #bucket: string
+  readonly #write: (key: string, versionId: string, put: number) => ModelBytes
   /** Newest last. */
   readonly #versions: ModelVersion[] = []
   readonly #lastOfVersion = new Map<string, ObjectEvent>()
@@ -39,9 +56,11 @@ export class ModelBucket {
   #nowMs = 1_714_557_600_000
   #counter = 0
 
-  constructor(random: Random, habit: Habit) {
+  constructor(random: Random, habit: Habit, options: ModelOptions = {}) {
     this.#random = random
     this.#habit = habit
+    this.#bucket = options.bucket ?? 'photos'
+    this.#write = options.write ?? (() => ({ etag: this.#newId() }))
     this.#tickMs = habit === 'aws, whole seconds' ? 1000 : 1
   }
 
@@ -68,10 +87,21 @@ export class ModelBucket {
   #put(key: string): void {
     const versionId = this.#versioning === 'enabled' ? this.#newId() : 'null'
     this.#remove(key, versionId)
-    const etag = this.#newId()
+    const bytes = this.#write(key, versionId, this.events.length)
     const storageClass = this.#random.pick(['STANDARD', undefined])
-    this.#versions.push({ key, versionId, isDeleteMarker: false, etag, tags: undefined, storageClass })
-    this.#tell('create', 'ObjectCreated:Put', key, versionId, { etag, ...(storageClass ? { storageClass } : {}) })
+    const more = { ...bytes, ...(storageClass ? { storageClass } : {}) }
+    const made = this.#tell('create', 'ObjectCreated:Put', key, versionId, more)
+    const { etag } = bytes
+    this.#versions.push({
+      key,
+      versionId,
+      isDeleteMarker: false,
+      etag,
+      tags: undefined,
+      storageClass,
+      made,
+      last: made,
+    })
   }
 
   #delete(key: string): void {
@@ -83,11 +113,14 @@ export class ModelBucket {
     if (this.#habit === 'minio' && newest?.isDeleteMarker) {
       // MinIO makes no second marker: it tells of the first once more, with its old sequencer.
       const told = this.#lastOfVersion.get(`${key}@${newest.versionId}`)
-      if (told?.kind === 'marker') this.events.push({ ...told, time: new Date(this.#nowMs).toISOString() })
+      if (told?.kind !== 'marker') return
+      newest.made = newest.last = { ...told, time: new Date(this.#nowMs).toISOString() }
+      this.events.push(newest.made)
       return
     }
     const versionId = this.#versioning === 'enabled' ? this.#newId() : 'null'
     this.#remove(key, versionId)
+    const made = this.#tell('marker', 'ObjectRemoved:DeleteMarkerCreated', key, versionId)
     this.#versions.push({
       key,
       versionId,
@@ -95,8 +128,9 @@ export class ModelBucket {
       etag: undefined,
       tags: undefined,
       storageClass: undefined,
+      made,
+      last: made,
     })
-    this.#tell('marker', 'ObjectRemoved:DeleteMarkerCreated', key, versionId)
   }
 
   #deleteVersion({ key, versionId, isDeleteMarker }: ModelVersion): void {
@@ -113,15 +147,16 @@ export class ModelBucket {
     const choice = this.#random.next()
     if (choice < 0.5) {
       version.tags = { n: this.#newId() }
-      this.#tell('update', 'ObjectTagging:Put', key, versionId, { tags: version.tags })
+      version.last = this.#tell('update', 'ObjectTagging:Put', key, versionId, { tags: version.tags })
     } else if (choice < 0.7) {
       version.tags = {}
-      this.#tell('update', 'ObjectTagging:Delete', key, versionId)
+      version.last = this.#tell('update', 'ObjectTagging:Delete', key, versionId)
     } else if (choice < 0.9) {
-      version.storageClass = this.#random.pick(['GLACIER', 'STANDARD_IA'])
-      this.#tell('update', 'LifecycleTransition', key, versionId, { storageClass: version.storageClass })
+      const storageClass = this.#random.pick(['GLACIER', 'STANDARD_IA'])
+      version.storageClass = storageClass
+      version.last = this.#tell('update', 'LifecycleTransition', key, versionId, { storageClass })
     } else {
-      this.#tell('update', 'ObjectAcl:Put', key, versionId)
+      version.last = this.#tell('update', 'ObjectAcl:Put', key, versionId)
     }
   }
 
@@ -131,7 +166,13 @@ export class ModelBucket {
     return at >= 0
   }
 
-  #tell(kind: ObjectEventKind, name: string, key: string, versionId: string, more: Partial<ObjectEvent> = {}): void {
+  #tell(
+    kind: ObjectEventKind,
+    name: string,
+    key: string,
+    versionId: string,
+    more: Partial<ObjectEvent> = {},
+  ): ObjectEvent {
     const id = `${key}@${versionId}`
     const before = this.#lastOfVersion.get(id)
     // Where only time orders two events of a version, the store's clock must have moved between them.
@@ -142,7 +183,7 @@ export class ModelBucket {
       kind,
       source: this.#source(),
       name,
-      bucket: 'photos',
+      bucket: this.#bucket,
       key,
       versionId,
       time: new Date(Math.floor(this.#nowMs / this.#tickMs) * this.#tickMs).toISOString(),
@@ -151,6 +192,7 @@ export class ModelBucket {
     }
     this.#lastOfVersion.set(id, event)
     this.events.push(event)
+    return event
   }
 
   #source(): string {

@@ -41,11 +41,16 @@ export class EngineBench {
     this.#config = config
   }
 
+  /** Folders only: the engine is started by `restart`. */
+  static async prepare(): Promise<EngineBench> {
+    const bench = new EngineBench(await mkdtemp(path.join(tmpdir(), 'tidewater-engine-')), {})
+    await mkdir(bench.objectsDir)
+    return bench
+  }
+
   /** With one extraction worker, unless the configuration says otherwise. */
   static async open(config: ConfigInput = {}): Promise<EngineBench> {
-    const bench = new EngineBench(await mkdtemp(path.join(tmpdir(), 'tidewater-engine-')), config)
-    await mkdir(bench.objectsDir)
-    return bench.restart()
+    return (await EngineBench.prepare()).restart(config)
   }
 
   get engine(): Engine {

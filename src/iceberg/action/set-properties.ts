@@ -3,7 +3,7 @@ import { Fault } from '../../base/fault.ts'
 import type { TableChange, TableMetadata, TableUpdate } from '../spec/table-metadata.ts'
 
 /** Names that the format keeps for itself (they are facts of the metadata, not properties). */
-const RESERVED = new Set([
+export const RESERVED_PROPERTIES: ReadonlySet<string> = new Set([
   'format-version',
   'uuid',
   'snapshot-count',
@@ -27,7 +27,7 @@ export interface PropertyChanges {
 export function setProperties(metadata: TableMetadata, changes: PropertyChanges): TableChange {
   const { updates = {}, removals = [] } = changes
   for (const name of [...Object.keys(updates), ...removals]) {
-    if (RESERVED.has(name))
+    if (RESERVED_PROPERTIES.has(name))
       throw new Fault('invalid', `expected a property that may be set, got "${name}", which is reserved`)
   }
   const both = removals.filter((name) => Object.hasOwn(updates, name))

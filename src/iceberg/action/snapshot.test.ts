@@ -3,13 +3,12 @@ import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { goldenTable, SAMPLE_UUID, sampleTable, withAppend } from '../../../test/support/table-samples.ts'
 import { isFault } from '../../base/fault.ts'
-import type { DataFile } from '../spec/manifest.ts'
 import type { Snapshot, TableChange } from '../spec/table-metadata.ts'
 import { applyChange } from '../spec/update.ts'
 import { append } from './append.ts'
 import { replace } from './replace.ts'
 import { operationOf, rowDelta } from './row-delta.ts'
-import { countFiles, nextSequenceNumber, type SnapshotCounts, type SnapshotInput, summaryOf } from './snapshot.ts'
+import { nextSequenceNumber, type SnapshotCounts, type SnapshotInput, summaryOf } from './snapshot.ts'
 
 const input = (counts: SnapshotCounts, more: Partial<SnapshotInput> = {}): SnapshotInput => ({
   snapshotId: 42n,
@@ -221,52 +220,4 @@ test('counts that are no counts are refused', () => {
       (error) => isFault(error, 'invalid'),
     )
   }
-})
-
-test('files are counted by content, with the size of a vector and not of its file', () => {
-  const file = (
-    content: DataFile['content'],
-    recordCount: number,
-    partition: DataFile['partition'],
-    more: Partial<DataFile> = {},
-  ): DataFile => ({
-    content,
-    filePath: `f${recordCount}`,
-    fileFormat: 'parquet',
-    specId: 0,
-    partition,
-    recordCount,
-    fileSizeBytes: 100,
-    ...more,
-  })
-  const counts = countFiles(
-    [
-      file('data', 10, ['eu']),
-      file('data', 20, [null]),
-      file('position-deletes', 3, ['eu']),
-      file('position-deletes', 4, ['us'], { fileFormat: 'puffin', contentSizeBytes: 7 }),
-      file('equality-deletes', 5, ['null']),
-    ],
-    [file('data', 8, ['eu'])],
-  )
-  assert.deepEqual(counts, {
-    addedDataFiles: 2,
-    deletedDataFiles: 1,
-    addedRecords: 30,
-    deletedRecords: 8,
-    addedFilesSizeBytes: 407,
-    removedFilesSizeBytes: 100,
-    addedDeleteFiles: 3,
-    removedDeleteFiles: 0,
-    addedEqualityDeleteFiles: 1,
-    removedEqualityDeleteFiles: 0,
-    addedDvs: 1,
-    removedDvs: 0,
-    addedPositionDeletes: 7,
-    removedPositionDeletes: 0,
-    addedEqualityDeletes: 5,
-    removedEqualityDeletes: 0,
-    changedPartitionCount: 4,
-  })
-  assert.equal(summaryOf(counts, undefined)['added-position-delete-files'], '1')
 })

@@ -4,7 +4,6 @@
  */
 import { Fault } from '../../base/fault.ts'
 import { findRef, MAIN } from '../spec/history.ts'
-import type { DataFile } from '../spec/manifest.ts'
 import type { Operation, Snapshot, TableChange, TableMetadata } from '../spec/table-metadata.ts'
 
 /** What a snapshot adds and takes away. What is left out is 0. Sizes in bytes, of data and delete files together. */
@@ -170,41 +169,4 @@ function checked(counts: SnapshotCounts, count: keyof SnapshotCounts): number {
     throw new Fault('invalid', `expected ${count} to be a whole number from 0, got ${value}`)
   }
   return value
-}
-
-/** Counts what files add and take away. */
-export function countFiles(added: readonly DataFile[], removed: readonly DataFile[] = []): SnapshotCounts {
-  const of = (files: readonly DataFile[], content: DataFile['content']): DataFile[] =>
-    files.filter((file) => file.content === content)
-  const records = (files: readonly DataFile[]): number => files.reduce((sum, file) => sum + file.recordCount, 0)
-  const size = (files: readonly DataFile[]): number =>
-    files.reduce((sum, file) => sum + (file.contentSizeBytes ?? file.fileSizeBytes), 0)
-  const vectors = (files: readonly DataFile[]): number => files.filter((file) => file.fileFormat === 'puffin').length
-  const partitions = new Set([...added, ...removed].map((file) => partitionKey(file)))
-  return {
-    addedDataFiles: of(added, 'data').length,
-    deletedDataFiles: of(removed, 'data').length,
-    addedRecords: records(of(added, 'data')),
-    deletedRecords: records(of(removed, 'data')),
-    addedFilesSizeBytes: size(added),
-    removedFilesSizeBytes: size(removed),
-    addedDeleteFiles: added.length - of(added, 'data').length,
-    removedDeleteFiles: removed.length - of(removed, 'data').length,
-    addedEqualityDeleteFiles: of(added, 'equality-deletes').length,
-    removedEqualityDeleteFiles: of(removed, 'equality-deletes').length,
-    addedDvs: vectors(added),
-    removedDvs: vectors(removed),
-    addedPositionDeletes: records(of(added, 'position-deletes')),
-    removedPositionDeletes: records(of(removed, 'position-deletes')),
-    addedEqualityDeletes: records(of(added, 'equality-deletes')),
-    removedEqualityDeletes: records(of(removed, 'equality-deletes')),
-    changedPartitionCount: partitions.size,
-  }
-}
-
-function partitionKey(file: DataFile): string {
-  const values = file.partition.map((value) =>
-    value instanceof Uint8Array ? `x${Buffer.from(value).toString('hex')}` : `${typeof value} ${value}`,
-  )
-  return JSON.stringify([file.specId, values])
 }

@@ -9,7 +9,7 @@ import { limits } from '../../base/limits.ts'
 import { openMemoryStore } from '../../store/memory.ts'
 import { storeIo } from '../file/store-io.ts'
 import type { Catalog, LoadedTable } from './catalog.ts'
-import { backoffMs, type CommitOptions, commitChange, commitIdProperty } from './commit.ts'
+import { type CommitOptions, commitChange, commitIdProperty, pauseMs } from './commit.ts'
 import { type MemoryCatalogOptions, openMemoryCatalog } from './memory.ts'
 
 /** A clock whose sleeps take no time; `sleptMs` has them all. */
@@ -319,7 +319,7 @@ test('a signal stops between attempts: cancelled, or commit-unknown when a reply
 
 test('pauses begin after the first attempt, grow, vary by up to half, and stay below their bound', () => {
   assert.equal(
-    backoffMs(1, () => 1),
+    pauseMs(1, () => 1),
     0,
   )
   fc.assert(
@@ -327,9 +327,9 @@ test('pauses begin after the first attempt, grow, vary by up to half, and stay b
       fc.integer({ min: 2, max: 1000 }),
       fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
       (attempt, random) => {
-        const pauseMs = backoffMs(attempt, () => random)
+        const waitMs = pauseMs(attempt, () => random)
         const full = Math.min(limits.commitBackoffMs * 2 ** (attempt - 2), limits.commitBackoffMaxMs)
-        assert.ok(pauseMs >= full / 2 && pauseMs <= full, `${pauseMs} of ${full}`)
+        assert.ok(waitMs >= full / 2 && waitMs <= full, `${waitMs} of ${full}`)
       },
     ),
   )

@@ -7,6 +7,7 @@
  * 2. After an unknown outcome nothing is planned before the table has been seen again.
  * 3. Every loop is bounded; nothing is deleted here.
  */
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
@@ -125,17 +126,16 @@ function tells(base: TableMetadata, now: TableMetadata): boolean {
 }
 
 /** The pause before an attempt, in ms: none before the first, then doubled up to the maximum, less up to half at random. */
-export function backoffMs(attempt: number, random: () => number): number {
+export function pauseMs(attempt: number, random: () => number): number {
   if (attempt <= 1) return 0
-  const full = Math.min(limits.commitBackoffMaxMs, limits.commitBackoffMs * 2 ** (attempt - 2))
-  return full * (0.5 + random() / 2)
+  return backoffMs(attempt - 1, limits.commitBackoffMs, limits.commitBackoffMaxMs) * (0.5 + random() / 2)
 }
 
 async function pauseBefore(attempt: number, { clock, signal, random = Math.random }: CommitOptions): Promise<void> {
   try {
     signal?.throwIfAborted()
-    const pauseMs = backoffMs(attempt, random)
-    if (pauseMs > 0) await clock.sleep(pauseMs, signal)
+    const waitMs = pauseMs(attempt, random)
+    if (waitMs > 0) await clock.sleep(waitMs, signal)
   } catch (error) {
     if (!signal?.aborted) throw error
     throw new Fault('cancelled', 'the commit was stopped by its caller between attempts', {}, error)

@@ -8,7 +8,7 @@ import type { FileIO } from '../file/file.ts'
 import { storeIo } from '../file/store-io.ts'
 import { newTableMetadata } from '../spec/create.ts'
 import { serializeMetadata } from '../spec/metadata-json.ts'
-import { MetadataFiles, metadataLocation, metadataVersion, sameLocation } from './metadata-file.ts'
+import { MetadataFiles, metadataLocation, metadataVersion } from './metadata-file.ts'
 
 const metadata = newTableMetadata({ ...simpleTable, location: 'file:///w/db/t', uuid: 'u', nowMs: 1 })
 const bytes = new TextEncoder().encode(serializeMetadata(metadata))
@@ -46,13 +46,6 @@ test('a new file goes under the table’s location, or where write.metadata.path
   assert.equal(metadataLocation(metadata, 123456, 'x'), 'file:///w/db/t/metadata/123456-x.metadata.json')
   const elsewhere = { ...metadata, properties: { 'write.metadata.path': 'file:///m/' } }
   assert.equal(metadataLocation(elsewhere, 0, 'x'), 'file:///m/00000-x.metadata.json')
-})
-
-test('the spellings of a local location are one', () => {
-  for (const location of ['file:/w/x', 'file://///w/x', 'file:///w/x', '/w/x']) {
-    assert.equal(sameLocation(location), 'file:/w/x')
-  }
-  assert.equal(sameLocation('s3://bucket//x'), 's3://bucket//x')
 })
 
 test('plain and gzip files are read, once each; a missing one is null every time', async () => {

@@ -5,6 +5,7 @@
 import { gunzipSync } from 'node:zlib'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
+import { Recent } from '../../base/recent.ts'
 import type { FileIO } from '../file/file.ts'
 import { parseMetadata, withoutTrailingSlash } from '../spec/metadata-json.ts'
 import type { TableMetadata } from '../spec/table-metadata.ts'
@@ -30,11 +31,6 @@ export function metadataLocation(metadata: TableMetadata, version: number, uuid:
   return `${metadataFolder(metadata)}/${String(version).padStart(5, '0')}-${uuid}.metadata.json`
 }
 
-/** One spelling for `file:/x`, `file:///x` and `/x`, to compare by. Other locations stay as they are. */
-export function sameLocation(location: string): string {
-  return location.replace(/^(?:file:)?\/+/, 'file:/')
-}
-
 function textOf(bytes: Uint8Array, location: string): string {
   try {
     const gzip = bytes[0] === 0x1f && bytes[1] === 0x8b
@@ -53,23 +49,17 @@ function textOf(bytes: Uint8Array, location: string): string {
 /** Reads metadata files, the latest of them from memory. Values are frozen: they are shared by all who load a table. */
 export class MetadataFiles {
   readonly #io: FileIO
-  readonly #cacheBytesMax: number
-  /** Least recently used first. */
-  readonly #cache = new Map<string, { metadata: TableMetadata; sizeBytes: number }>()
-  #cacheBytes = 0
+  readonly #cache: Recent<string, TableMetadata>
 
   constructor(io: FileIO, cacheBytesMax: number = limits.metadataCacheBytes) {
     this.#io = io
-    this.#cacheBytesMax = cacheBytesMax
+    this.#cache = new Recent(cacheBytesMax)
   }
 
   /** Null when there is no such file. @throws Fault `corrupt`, `unsupported`, `unavailable` */
   async read(location: string): Promise<TableMetadata | null> {
     const known = this.#cache.get(location)
-    if (known) {
-      this.remember(location, known.metadata, known.sizeBytes)
-      return known.metadata
-    }
+    if (known !== undefined) return known
     let bytes: Uint8Array
     try {
       bytes = await this.#io.read(location)
@@ -84,18 +74,10 @@ export class MetadataFiles {
 
   /** Keeps frozen `metadata`, whose file is `sizeBytes` long, and lets go of the least used beyond the bound. */
   remember(location: string, metadata: TableMetadata, sizeBytes: number): void {
-    this.forget(location)
-    if (sizeBytes > this.#cacheBytesMax) return
-    this.#cache.set(location, { metadata, sizeBytes })
-    this.#cacheBytes += sizeBytes
-    for (const oldest of this.#cache.keys()) {
-      if (this.#cacheBytes <= this.#cacheBytesMax) break
-      this.forget(oldest)
-    }
+    this.#cache.set(location, metadata, sizeBytes)
   }
 
   forget(location: string): void {
-    this.#cacheBytes -= this.#cache.get(location)?.sizeBytes ?? 0
     this.#cache.delete(location)
   }
 }

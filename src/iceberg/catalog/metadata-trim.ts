@@ -8,8 +8,8 @@
  * Crash story: what waits is lost with the process. The files stay behind as orphans, which upkeep removes.
  */
 import { limits } from '../../base/limits.ts'
+import { plainLocation } from '../file/file.ts'
 import type { TableMetadata } from '../spec/table-metadata.ts'
-import { sameLocation } from './metadata-file.ts'
 
 export interface DroppedFile {
   location: string
@@ -17,18 +17,18 @@ export interface DroppedFile {
   replacedMs: number
 }
 
-const folderOf = (location: string) => sameLocation(location.slice(0, location.lastIndexOf('/') + 1))
+const folderOf = (location: string) => plainLocation(location.slice(0, location.lastIndexOf('/') + 1))
 
 /** Files that `base` lists and `next` no longer does, in the folder of `next` itself: others are not this table's to delete. */
 export function droppedFromLog(base: TableMetadata, next: TableMetadata, nextLocation: string): DroppedFile[] {
-  const kept = new Set(next['metadata-log'].map((entry) => sameLocation(entry['metadata-file'])))
+  const kept = new Set(next['metadata-log'].map((entry) => plainLocation(entry['metadata-file'])))
   const log = base['metadata-log']
   return log
     .map((entry, i) => ({
       location: entry['metadata-file'],
       replacedMs: log[i + 1]?.['timestamp-ms'] ?? base['last-updated-ms'],
     }))
-    .filter(({ location }) => !kept.has(sameLocation(location)) && folderOf(location) === folderOf(nextLocation))
+    .filter(({ location }) => !kept.has(plainLocation(location)) && folderOf(location) === folderOf(nextLocation))
 }
 
 /** Files that wait until nobody can be about to open them. */

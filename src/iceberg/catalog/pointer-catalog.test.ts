@@ -100,6 +100,23 @@ test('when the metadata file cannot be written nothing is committed', async () =
   assert.equal((await catalog.listTables(['db'])).length, 1)
 })
 
+test('a creation whose reply is lost and that cannot be looked up is unknown, and keeps its file', async () => {
+  const { control, io, catalog, table } = await setUp()
+  let isLost = false
+  control.on = (operation, when) => {
+    if (operation === 'insert' && when === 'after') {
+      isLost = true
+      throw new Fault('commit-unknown', 'the reply was lost')
+    }
+    if (operation === 'get' && isLost) throw new Fault('unavailable', 'the file is locked')
+  }
+  const made = { ...events, name: 'made' }
+  await assert.rejects(catalog.create(made, simpleTable), (error) => isFault(error, 'commit-unknown'))
+  isLost = false
+  const { metadataLocation } = await catalog.load(made)
+  assert.deepEqual(await filesUnder(io, warehouse), [metadataLocation, table.metadataLocation].sort())
+})
+
 test('a creation whose reply is lost stands if it took effect, and leaves nothing if it did not', async () => {
   const { control, io, catalog, table } = await setUp()
   const lose = (lost: 'before' | 'after') => {

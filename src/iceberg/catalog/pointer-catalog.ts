@@ -92,12 +92,10 @@ export class PointerCatalog implements Catalog {
     await this.#requireNamespace(namespace)
     if ((await this.#rows.get(namespace, name)) !== null) throw this.#taken(ident)
     const nowMs = this.#clock.nowMs()
-    const metadata = newTableMetadata({
-      ...table,
-      location: table.location ?? [this.#warehouse, ...ident.namespace, name].join('/'),
-      uuid: uuidv7(nowMs),
-      nowMs,
-    })
+    const uuid = uuidv7(nowMs)
+    const location =
+      table.location ?? (await this.#ownLocation([this.#warehouse, ...ident.namespace, name].join('/'), uuid))
+    const metadata = newTableMetadata({ ...table, location, uuid, nowMs })
     const created = await this.#write(ident, metadata, 0)
     let inserted: boolean
     try {
@@ -107,7 +105,8 @@ export class PointerCatalog implements Catalog {
         await this.#discard(created)
         throw error
       }
-      const now = await this.#rows.get(namespace, name)
+      // A look that fails tells nothing: then the outcome stays unknown.
+      const now = await this.#rows.get(namespace, name).catch(() => Promise.reject(error))
       // Taken by somebody whose file may follow ours.
       if (now !== null && now !== created.metadataLocation) throw error
       inserted = now !== null
@@ -119,6 +118,12 @@ export class PointerCatalog implements Catalog {
     if (inserted) return created
     await this.#discard(created)
     throw this.#taken(ident)
+  }
+
+  /** Files of a table that was renamed or dropped, or of another catalog, must not mingle with those of a new one. */
+  async #ownLocation(wanted: string, uuid: string): Promise<string> {
+    for await (const _file of this.#io.list(`${wanted}/metadata`)) return `${wanted}-${uuid.slice(-12)}`
+    return wanted
   }
 
   async commit(base: LoadedTable, change: TableChange): Promise<LoadedTable> {

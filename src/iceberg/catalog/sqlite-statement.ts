@@ -6,7 +6,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../base/clock.ts'
-import { Fault, messageOf } from '../../base/fault.ts'
+import { Fault, messageOf, sqliteCode } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 
 /** How long SQLite itself waits for a lock: about one commit of another process. */
@@ -14,14 +14,8 @@ export const sqliteWaitMs = 10
 const pauseMs = 5
 const pauseMaxMs = 250
 
-/** Primary result codes (sqlite.org, "Result and Error Codes"). */
+/** Primary result codes. */
 const code = { perm: 3, busy: 5, locked: 6, readonly: 8, corrupt: 11, full: 13, cantopen: 14, schema: 17, notadb: 26 }
-
-/** The primary result code of an error of `node:sqlite`, or null for other errors. */
-export function sqliteCode(error: unknown): number | null {
-  const errcode = error instanceof Error ? (error as { errcode?: unknown }).errcode : undefined
-  return typeof errcode === 'number' ? errcode & 0xff : null
-}
 
 export interface StatementOptions {
   database: DatabaseSync
@@ -48,7 +42,7 @@ export async function statement<T>(options: StatementOptions, work: (database: D
       return work(database)
     } catch (error) {
       const primary = sqliteCode(error)
-      if (primary === null) throw error
+      if (primary === undefined) throw error
       if (primary !== code.busy && primary !== code.locked) throw faultOf(error, primary, options)
       if (waitedMs >= busyMs) {
         const message = `the catalog file ${path} stayed locked by another process for ${Math.round(waitedMs / 1000)} s; nothing was changed`

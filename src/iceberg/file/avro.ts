@@ -90,6 +90,31 @@ function prepare(schema: AvroSchema, path: string[], view: AvroView): AvroSchema
   return schema
 }
 
+interface Codec {
+  type: avsc.Type
+  /** From rows as they were written; undefined: as they are. */
+  resolver: ReturnType<avsc.Type['createResolver']> | undefined
+}
+
+/**
+ * What was made of prepared schemas, by their text: making it takes milliseconds, longer than reading most manifests, and
+ * all manifests of a table have the same. Emptied when it reaches its bound.
+ */
+const codecs = new Map<string, Codec>()
+
+/** @param wanted what is read of `written`, prepared both; absent: all */
+function codecOf(written: AvroSchema, wanted?: AvroSchema): Codec {
+  const key = JSON.stringify([written, wanted])
+  const known = codecs.get(key)
+  if (known !== undefined) return known
+  const writer = typeOf(written)
+  const type = wanted === undefined ? writer : typeOf(wanted)
+  const codec: Codec = { type, resolver: wanted === undefined ? undefined : type.createResolver(writer) }
+  if (codecs.size >= limits.avroCodecsKept) codecs.clear()
+  codecs.set(key, codec)
+  return codec
+}
+
 function typeOf(schema: AvroSchema): avsc.Type {
   return avsc.Type.forSchema(schema as avsc.Schema, {
     wrapUnions: false as unknown as 'never',
@@ -104,7 +129,7 @@ export async function writeAvro(
   rows: Iterable<AvroRecord>,
   bigint: (path: readonly string[]) => boolean,
 ): Promise<Buffer> {
-  const type = typeOf(prepare(schema, [], { bigint }))
+  const { type } = codecOf(prepare(schema, [], { bigint }))
   const sync = randomBytes(SYNC_BYTES)
   const parts: Buffer[] = [
     header({ 'avro.schema': JSON.stringify(schema), 'avro.codec': 'deflate', ...metadata }, sync),
@@ -205,9 +230,8 @@ export class AvroFile {
   /** The records, block by block in the file's order. @throws Fault `corrupt` */
   async *blocks(view: AvroView = {}): AsyncGenerator<AvroRecord[]> {
     const { keep, ...whole } = view
-    const writer = typeOf(prepare(this.schema, [], whole))
-    const type = keep === undefined ? writer : typeOf(prepare(this.schema, [], view))
-    const resolver = keep === undefined ? undefined : type.createResolver(writer)
+    const written = prepare(this.schema, [], whole)
+    const { type, resolver } = codecOf(written, keep === undefined ? undefined : prepare(this.schema, [], view))
     for await (const { data, count } of this.#unpacked()) yield this.#decode(data, count, type, resolver)
   }
 

@@ -8,7 +8,7 @@
  */
 import { must } from '../../base/assert.ts'
 import { Fault, isFault } from '../../base/fault.ts'
-import { type DuckRow, ident } from '../../duck/duck.ts'
+import { type DuckRow, type DuckSession, ident, listLiteral } from '../../duck/duck.ts'
 import type { DataFile, Value } from '../spec/manifest.ts'
 import { truncateLowerBound, truncateUpperBound, uuidToBytes, valueToBytes } from '../spec/single-value.ts'
 import { parseDate, parseTime, parseTimestamp } from '../spec/time-text.ts'
@@ -168,16 +168,28 @@ function parseStat(type: string, text: string): Present {
 }
 
 /** Row group offsets of each file, by local path, from `parquet_metadata`. */
-export const SPLIT_OFFSETS_SQL = `SELECT file_name, row_group_id, min(coalesce(dictionary_page_offset, data_page_offset)) AS "offset"
+const SPLIT_OFFSETS_SQL = `SELECT file_name, row_group_id, min(coalesce(dictionary_page_offset, data_page_offset)) AS "offset"
 FROM parquet_metadata($files) GROUP BY ALL ORDER BY 1, 2`
 
-/** Rows of `SPLIT_OFFSETS_SQL` → ascending offsets by file. */
-export function splitOffsets(rows: readonly DuckRow[]): Map<string, number[]> {
+/** A file of no more rows is of one row group, which begins after the magic number. */
+const ONE_GROUP_ROWS = 2048
+const FIRST_OFFSET = 4
+
+/** Ascending offsets of row groups by local path. */
+export async function splitOffsetsOf(
+  session: DuckSession,
+  files: readonly CopiedFile[],
+): Promise<Map<string, number[]>> {
   const offsets = new Map<string, number[]>()
-  for (const row of rows) {
-    const file = String(row['file_name'])
-    const list = offsets.get(file) ?? []
-    if (list.length === 0) offsets.set(file, list)
+  const large = files.filter(({ localPath, recordCount }) => {
+    const small = recordCount <= ONE_GROUP_ROWS
+    offsets.set(localPath, small ? [FIRST_OFFSET] : [])
+    return !small
+  })
+  if (large.length === 0) return offsets
+  const paths = listLiteral(large.map((file) => file.localPath))
+  for (const row of await session.rows(SPLIT_OFFSETS_SQL.replace('$files', () => paths))) {
+    const list = must(offsets.get(String(row['file_name'])), 'a file just written')
     list.push(Number(must(row['offset'], 'a row group offset')))
   }
   return offsets

@@ -215,9 +215,9 @@ test('no rows make no file, and what cannot be written is refused with the colum
   await assert.rejects(tooBig, (error) => isFault(error, 'invalid'))
 })
 
-test('rows keep the order of the relation, over as many files as the bound asks for', async () => {
+test('a write ends a file at the bound', async () => {
   const schema = schemaOf([['id', 'int']])
-  const relationSql = 'SELECT (i * 7919) % 100003 AS id FROM range(20000) t(i)'
+  const relationSql = 'SELECT i AS id FROM range(20000) t(i)'
   const files = await write({ relationSql, schema, rowGroupRows: 2048, rowsPerFileMax: 4096 })
   assert.deepEqual(
     files.map((file) => file.recordCount),
@@ -227,14 +227,31 @@ test('rows keep the order of the relation, over as many files as the bound asks 
     files.map((file) => file.splitOffsets!.length),
     [2, 2, 2, 2, 2],
   )
-  const locals = await Promise.all(files.map((file) => io.localFile(file.filePath)))
-  const list = `[${locals.map(literal).join(', ')}]`
-  const wrong = await session.value(
-    `SELECT count(*) FROM (SELECT id, (i * 7919) % 100003 AS want FROM (SELECT id, file_index * 4096 + file_row_number AS i FROM read_parquet(${list})))
-     WHERE id <> want`,
-  )
-  assert.equal(Number(wrong), 0)
 })
+
+/** Enough rows for several threads. */
+const MANY = 400_000
+
+for (const [how, more, filesWanted] of [
+  ['the order asked for', { orderBySql: '"id"' }, 1],
+  ['the order asked for, in several files', { orderBySql: '"id"', rowsPerFileMax: 122_880 }, 4],
+  ['the order asked for, their number known', { orderBySql: '"id"', rowsAtMost: MANY }, 1],
+  ['the order of the relation, their number known', { rowsAtMost: MANY }, 1],
+] as const) {
+  test(`many rows stand in ${how}`, async () => {
+    const schema = schemaOf([['id', 'int']])
+    const shuffled = 'orderBySql' in more ? `(i * 7919) % ${MANY}` : 'i'
+    await session.run(`CREATE OR REPLACE TEMP TABLE many AS SELECT ${shuffled} AS id FROM range(${MANY}) t(i)`)
+    const files = await write({ relationSql: 'SELECT id FROM many WHERE id >= 0', schema, ...more })
+    assert.equal(files.length, filesWanted)
+    const locals = await Promise.all(files.map((file) => io.localFile(file.filePath)))
+    const list = `[${locals.map(literal).join(', ')}]`
+    const wrong = await session.value(
+      `SELECT count(*) FROM (SELECT id, file_index * 122880 + file_row_number AS i FROM read_parquet(${list})) WHERE id <> i`,
+    )
+    assert.equal(Number(wrong), 0)
+  })
+}
 
 const TRANSFORMS: [type: string, transform: string, values: string][] = [
   ['string', 'identity', "['a/b=c', '', 'é😀', '__HIVE_DEFAULT_PARTITION__', NULL]"],

@@ -9,11 +9,12 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
+import { type DuckSession, ident, literal } from '../../duck/duck.ts'
 import type { DataFile, Value } from '../spec/manifest.ts'
+import { withoutTrailingSlash } from '../spec/metadata-json.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
-import { type CopiedFile, copiedFile, dataFileOf, SPLIT_OFFSETS_SQL, splitOffsets } from './data-file.ts'
+import { type CopiedFile, copiedFile, dataFileOf, splitOffsetsOf } from './data-file.ts'
 import { eachAtOnce } from './each-at-once.ts'
 import type { FileIO } from './file.ts'
 import { checkParquetSchema, checkRequired, countNans } from './parquet-check.ts'
@@ -31,8 +32,10 @@ export interface DataFileWrite {
   spec: PartitionSpec
   /** The table's location: files go to `<location>/data/<partition path>/<uuidv7>.parquet`. */
   location: string
-  /** Terms of ORDER BY over the schema's columns; absent: rows of an unpartitioned table stay in the relation's order. */
+  /** Terms of ORDER BY over the schema's columns, for the order of rows within each file. */
   orderBySql?: string
+  /** The relation has no more rows than this, if that is known: then one file is enough, and it keeps the relation's order. */
+  rowsAtMost?: number
   /** The sort order that `orderBySql` fulfils, for the files' entries. */
   sortOrderId?: number
   /** Default zstd. */
@@ -51,7 +54,7 @@ export interface DataFileWrite {
 /**
  * Writes the relation's rows; one `DataFile` per file, none when there are no rows. The files are in place and durable
  * when this resolves, but in no snapshot yet. The relation is evaluated once. Row order within a file: `orderBySql`'s; else
- * the relation's when the table is unpartitioned, and none to rely on when it is partitioned.
+ * the relation's when the table is unpartitioned and `rowsAtMost` is no more than `rowsPerFileMax`; else none to rely on.
  * @throws Fault `invalid` (null in a required column, a value that does not fit its column), `unsupported` (a type that
  * Parquet files of DuckDB cannot hold), `limit`, `unavailable`
  */
@@ -82,12 +85,11 @@ async function place(
   const columns = partitionColumns(write.spec, write.schema)
   await checkParquetSchema(session, copied[0]!.localPath, write.schema)
   await checkRequired(session, copied, write.schema, leaves)
-  const paths = listLiteral(copied.map((file) => file.localPath))
-  const offsets = splitOffsets(await session.rows(SPLIT_OFFSETS_SQL.replace('$files', () => paths)))
+  const offsets = await splitOffsetsOf(session, copied)
   const files: DataFile[] = []
   for (const file of copied) {
     const partition = terms.map((term): Value => valueFromText(term.type, file.partitionKeys.get(term.column) ?? null))
-    const filePath = `${write.location.replace(/\/+$/, '')}/data/${partitionFolder(columns, partition)}${uuidv7(write.nowMs)}.parquet`
+    const filePath = `${withoutTrailingSlash(write.location)}/data/${partitionFolder(columns, partition)}${uuidv7(write.nowMs)}.parquet`
     const dataFile = dataFileOf(file, leaves, {
       content: 'data',
       filePath,
@@ -103,6 +105,8 @@ async function place(
   return files
 }
 
+const NAMES = "FILENAME_PATTERN '{uuidv7}'"
+
 /** One write's statements. */
 class Copy {
   readonly #session: DuckSession
@@ -117,9 +121,15 @@ class Copy {
   }
 
   async whole(): Promise<CopiedFile[]> {
-    const { relationSql, orderBySql } = this.#write
-    const order = orderBySql === undefined ? '' : ` ORDER BY ${orderBySql}`
-    return this.#copy(`SELECT ${await this.#columns()} FROM (${relationSql})${order}`, this.#inGroups())
+    const { relationSql, orderBySql, rowsAtMost } = this.#write
+    const rows = `SELECT ${await this.#columns()} FROM (${relationSql})`
+    const ordered = orderBySql === undefined ? rows : `${rows} ORDER BY ${orderBySql}`
+    const rowsPerFile = this.#rowsPerFile()
+    if (rowsAtMost !== undefined && rowsAtMost <= rowsPerFile) return this.#copyOne(ordered)
+    if (orderBySql === undefined) return this.#copyMany(rows)
+    const sorted = await this.#table(ordered)
+    const count = Number(await this.#session.value(`SELECT count(*) FROM ${sorted}`))
+    return this.#copySlices(sorted, 0, count)
   }
 
   async partitioned(terms: readonly PartitionTerm[]): Promise<CopiedFile[]> {
@@ -171,7 +181,7 @@ class Copy {
   /** One COPY that makes a file per partition; within a file the order of rows is not kept. */
   async #copyByKeys(keyed: string, terms: readonly PartitionTerm[]): Promise<CopiedFile[]> {
     const by = terms.map((term) => ident(term.column)).join(', ')
-    return this.#copy(keyed, `PARTITION_BY (${by}), HIVE_FILE_PATTERN false`)
+    return this.#copy(keyed, `PARTITION_BY (${by}), HIVE_FILE_PATTERN false, ${NAMES}`)
   }
 
   /** A COPY per partition, which keeps the order. */
@@ -181,12 +191,11 @@ class Copy {
     const groups = await this.#session.rows(
       `SELECT ${by}, min(rowid) AS first, max(rowid) AS last FROM ${sorted} GROUP BY ${by} ORDER BY first`,
     )
-    const columns = duckNames(this.#write.schema).map(ident).join(', ')
     const copied: CopiedFile[] = []
     for (const group of groups) {
-      const rows = `SELECT ${columns} FROM ${sorted} WHERE rowid BETWEEN ${group['first']} AND ${group['last']}`
       const keys = new Map(terms.map(({ column }) => [column, group[column] as string | null]))
-      for (const file of await this.#copy(rows, this.#inGroups())) copied.push({ ...file, partitionKeys: keys })
+      const files = await this.#copySlices(sorted, Number(group['first']), Number(group['last']) + 1)
+      for (const file of files) copied.push({ ...file, partitionKeys: keys })
     }
     return copied
   }
@@ -203,24 +212,46 @@ class Copy {
       .join(', ')
   }
 
-  /** Files that end with the row group that reaches the bound, in the order of the rows. */
-  #inGroups(): string {
-    const rows = this.#write.rowsPerFileMax ?? limits.dataFileRowsMax
-    return `WRITE_EMPTY_FILE false, ROW_GROUPS_PER_FILE ${Math.max(1, Math.ceil(rows / this.#rowGroupRows()))}`
+  /** One file with the rows in their order. */
+  async #copyOne(rows: string): Promise<CopiedFile[]> {
+    return this.#copy(rows, 'WRITE_EMPTY_FILE false', '.parquet')
+  }
+
+  /**
+   * Files that end with the row group that reaches the bound. Threads write row groups as they come: rows of a file are in
+   * no order, whatever the relation's is.
+   */
+  async #copyMany(rows: string): Promise<CopiedFile[]> {
+    const groups = Math.max(1, Math.ceil(this.#rowsPerFile() / this.#rowGroupRows()))
+    return this.#copy(rows, `WRITE_EMPTY_FILE false, ROW_GROUPS_PER_FILE ${groups}, ${NAMES}`)
+  }
+
+  /** Rows [first, end) of a table of ours in files of the bound's size, in their order. */
+  async #copySlices(table: string, first: number, end: number): Promise<CopiedFile[]> {
+    const columns = duckNames(this.#write.schema).map(ident).join(', ')
+    const copied: CopiedFile[] = []
+    for (let at = first; at < end; at += this.#rowsPerFile()) {
+      const last = Math.min(end, at + this.#rowsPerFile()) - 1
+      copied.push(...(await this.#copyOne(`SELECT ${columns} FROM ${table} WHERE rowid BETWEEN ${at} AND ${last}`)))
+    }
+    return copied
+  }
+
+  #rowsPerFile(): number {
+    return this.#write.rowsPerFileMax ?? limits.dataFileRowsMax
   }
 
   #rowGroupRows(): number {
     return this.#write.rowGroupRows ?? limits.rowGroupRows
   }
 
-  async #copy(rows: string, layout: string): Promise<CopiedFile[]> {
-    const target = `${this.#folder}/${uuidv7(this.#write.nowMs)}`
+  async #copy(rows: string, layout: string, suffix = ''): Promise<CopiedFile[]> {
+    const target = `${this.#folder}/${uuidv7(this.#write.nowMs)}${suffix}`
     const options = [
       'FORMAT parquet',
       `COMPRESSION ${this.#write.codec ?? 'zstd'}`,
       `ROW_GROUP_SIZE ${this.#rowGroupRows()}`,
       `FIELD_IDS ${fieldIds(this.#write.schema)}`,
-      "FILENAME_PATTERN '{uuidv7}'",
       'RETURN_STATS',
       layout,
     ]
@@ -239,7 +270,6 @@ class Copy {
   }
 
   async dropTables(): Promise<void> {
-    // Where this fails (a closed session, an aborted transaction) the tables are gone already.
-    for (const table of this.#tables) await this.#session.run(`DROP TABLE IF EXISTS ${table}`).catch(() => undefined)
+    await this.#session.dropTables(this.#tables)
   }
 }

@@ -114,3 +114,19 @@ test('no rows make no file; an unknown path or a position that is none is refuse
     )
   }
 })
+
+test('positions by file number make the same files as positions by path', async () => {
+  const marks = [...dataFiles.keys()].flatMap((path, at) =>
+    [5, 1, 3].map((pos) => ({ path, id: 70 - at, pos: pos * at })),
+  )
+  const byPath = marks.map(({ path, pos }) => `(${literal(path)}, ${pos})`).join(', ')
+  const byId = marks.map(({ id, pos }) => `(${id}, ${pos})`).join(', ')
+  const rows = async (files: readonly { filePath: string }[]) =>
+    (await Promise.all(files.map((file) => rowsOf(file.filePath)))).toSorted()
+  const expected = await rows(await write(`SELECT * FROM (VALUES ${byPath}) v(file_path, pos)`))
+  const fileIds = new Map(marks.map(({ id, path }) => [id, path]))
+  const request = { dataFiles, schema, specs, location: 'file:///w/db/t', nowMs: 0, fileIds }
+  const relationSql = `SELECT * FROM (VALUES ${byId}) v(file, pos)`
+  const numbered = await writePositionDeletes(session, io, { ...request, relationSql })
+  assert.deepEqual(await rows(numbered), expected)
+})

@@ -12,9 +12,10 @@ import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
 import type { DataFile, Value } from '../spec/manifest.ts'
+import { withoutTrailingSlash } from '../spec/metadata-json.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
-import { type CopiedFile, copiedFile, dataFileOf, SPLIT_OFFSETS_SQL, splitOffsets } from './data-file.ts'
+import { type CopiedFile, copiedFile, dataFileOf, splitOffsetsOf } from './data-file.ts'
 import { eachAtOnce } from './each-at-once.ts'
 import type { FileIO } from './file.ts'
 import type { ParquetLeaf } from './parquet-types.ts'
@@ -29,8 +30,13 @@ export interface FilePartition {
 }
 
 export interface PositionDeleteWrite {
-  /** Something that may stand in `FROM (…)`, with columns `file_path` (text, as in the manifest) and `pos` (from 0). */
+  /**
+   * Something that may stand in `FROM (…)`, with columns `file_path` (text, as in the manifest) and `pos` (from 0); with
+   * `fileIds`, a number `file` stands in place of the path.
+   */
   relationSql: string
+  /** Path of each `file` of the relation: numbers are sorted and compared several times as fast as paths. */
+  fileIds?: ReadonlyMap<number, string>
   /** Partition of each data file that the relation names, by its path letter by letter. */
   dataFiles: ReadonlyMap<string, FilePartition>
   schema: Schema
@@ -66,37 +72,46 @@ export async function writePositionDeletes(
   const table = ident(`tidewater_deletes_${uuidv7(write.nowMs)}`)
   await mkdir(folder, { recursive: true })
   try {
+    const file = write.fileIds === undefined ? 'file_path::VARCHAR' : 'file::INTEGER'
     await session.run(
-      `CREATE TEMP TABLE ${table} AS SELECT DISTINCT file_path::VARCHAR AS file_path, pos::BIGINT AS pos FROM (${write.relationSql})`,
+      `CREATE TEMP TABLE ${table} AS SELECT DISTINCT ${file} AS file, pos::BIGINT AS pos FROM (${write.relationSql})`,
     )
-    await checkRows(session, table)
-    const paths = await session.rows(`SELECT DISTINCT file_path FROM ${table} ORDER BY file_path`)
-    const groups = groupsOf(
-      paths.map((row) => String(row['file_path'])),
-      write.dataFiles,
-    )
-    return await new Deletes(session, io, write, folder).write(table, groups)
+    const files = await filesOf(session, table, write.fileIds)
+    if (files.length === 0) return []
+    return await new Deletes(session, io, write, folder, files).write(table)
   } finally {
-    await dropTables(session, table)
+    await session.dropTables([table])
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function dropTables(session: DuckSession, ...tables: string[]): Promise<void> {
-  // Where this fails (a closed session, an aborted transaction) the tables are gone already.
-  for (const table of tables) await session.run(`DROP TABLE IF EXISTS ${table}`).catch(() => undefined)
+/** A file with deletes: what stands for it in the table of deletes (as SQL), and its path. */
+interface MarkedFile {
+  key: string
+  path: string
 }
 
-async function checkRows(session: DuckSession, table: string): Promise<void> {
-  const bad = await session.value(
-    `SELECT count(*) FROM ${table} WHERE file_path IS NULL OR pos IS NULL OR pos < 0 OR pos > ${Number.MAX_SAFE_INTEGER}`,
+/** The files that a table of deletes names, in the order of their paths' bytes: the order of text in Parquet and in engines. */
+async function filesOf(
+  session: DuckSession,
+  table: string,
+  ids: ReadonlyMap<number, string> | undefined,
+): Promise<MarkedFile[]> {
+  const rows = await session.rows(
+    `SELECT file, count(*) FILTER (file IS NULL OR pos IS NULL OR pos < 0 OR pos > ${Number.MAX_SAFE_INTEGER}) AS bad FROM ${table} GROUP BY file`,
   )
-  if (Number(bad) > 0) {
+  const bad = rows.reduce((sum, row) => sum + Number(row['bad']), 0)
+  if (bad > 0) {
     throw new Fault(
       'invalid',
       `${bad} row(s) to be deleted have no file path, or no position from 0; nothing was written`,
     )
   }
+  const files = rows.map(({ file }): MarkedFile => {
+    if (ids === undefined) return { key: literal(String(file)), path: String(file) }
+    return { key: String(file), path: must(ids.get(Number(file)), 'the path of a file with deletes') }
+  })
+  return files.toSorted((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)))
 }
 
 function groupsOf(paths: readonly string[], dataFiles: ReadonlyMap<string, FilePartition>): Group[] {
@@ -123,41 +138,71 @@ class Deletes {
   readonly #io: FileIO
   readonly #write: PositionDeleteWrite
   readonly #folder: string
+  readonly #files: readonly MarkedFile[]
 
-  constructor(session: DuckSession, io: FileIO, write: PositionDeleteWrite, folder: string) {
+  constructor(
+    session: DuckSession,
+    io: FileIO,
+    write: PositionDeleteWrite,
+    folder: string,
+    files: readonly MarkedFile[],
+  ) {
     this.#session = session
     this.#io = io
     this.#write = write
     this.#folder = folder
+    this.#files = files
   }
 
-  async write(table: string, groups: readonly Group[]): Promise<DataFile[]> {
-    const copied: { file: CopiedFile; group: Group }[] = []
-    if (groups.length === 1) copied.push({ file: await this.#copy(table), group: groups[0]! })
-    else for (const part of await this.#parted(table, groups)) copied.push(part)
-    if (copied.length === 0) return []
-    const local = listLiteral(copied.map(({ file }) => file.localPath))
-    const offsets = splitOffsets(await this.#session.rows(SPLIT_OFFSETS_SQL.replace('$files', () => local)))
-    const files = copied.map(({ file, group }) => this.#describe(file, group, offsets.get(file.localPath) ?? []))
-    await eachAtOnce(limits.filesAtOnce, files, (file, at) =>
-      this.#io.putFile(file.filePath, copied[at]!.file.localPath),
+  async write(table: string): Promise<DataFile[]> {
+    const groups = groupsOf(
+      this.#files.map((file) => file.path),
+      this.#write.dataFiles,
     )
-    return files
+    const places = ident(`tidewater_places_${uuidv7(this.#write.nowMs)}`)
+    try {
+      await this.#makePlaces(places, groups)
+      const copied = await (groups.length === 1
+        ? [{ file: await this.#copy(`${table} d JOIN ${places} p ON p.file = d.file`), group: groups[0]! }]
+        : this.#parted(table, places, groups))
+      const offsets = await splitOffsetsOf(
+        this.#session,
+        copied.map(({ file }) => file),
+      )
+      const files = copied.map(({ file, group }) => this.#describe(file, group, offsets.get(file.localPath) ?? []))
+      await eachAtOnce(limits.filesAtOnce, files, (file, at) =>
+        this.#io.putFile(file.filePath, copied[at]!.file.localPath),
+      )
+      return files
+    } finally {
+      await this.#session.dropTables([places])
+    }
+  }
+
+  /** Each file's partition, and its place (from 1) among all in the order of paths. */
+  async #makePlaces(places: string, groups: readonly Group[]): Promise<void> {
+    const parts = new Map(groups.flatMap((group, part) => group.paths.map((path) => [path, part])))
+    const rows = this.#files.map(({ key, path }, at) => `(${key}, ${parts.get(path)}, ${at + 1})`)
+    const page = limits.partitionValuesPage
+    await this.#session.run(
+      `CREATE TEMP TABLE ${places} AS SELECT * FROM (VALUES ${rows.slice(0, page).join(', ')}) v(file, part, place)`,
+    )
+    for (let at = page; at < rows.length; at += page) {
+      await this.#session.run(`INSERT INTO ${places} VALUES ${rows.slice(at, at + page).join(', ')}`)
+    }
   }
 
   /** A COPY per partition out of one table sorted by partition: a COPY with PARTITION_BY does not keep the order. */
-  async #parted(table: string, groups: readonly Group[]): Promise<{ file: CopiedFile; group: Group }[]> {
+  async #parted(
+    table: string,
+    places: string,
+    groups: readonly Group[],
+  ): Promise<{ file: CopiedFile; group: Group }[]> {
     const sorted = ident(`tidewater_deletes_${uuidv7(this.#write.nowMs)}`)
-    const places = ident(`tidewater_places_${uuidv7(this.#write.nowMs)}`)
     const session = this.#session
     try {
-      await session.run(`CREATE TEMP TABLE ${places} (path VARCHAR, part INTEGER)`)
-      const rows = groups.flatMap((group, at) => group.paths.map((path) => `(${literal(path)}, ${at})`))
-      for (let at = 0; at < rows.length; at += limits.partitionValuesPage) {
-        await session.run(`INSERT INTO ${places} VALUES ${rows.slice(at, at + limits.partitionValuesPage).join(', ')}`)
-      }
       await session.run(
-        `CREATE TEMP TABLE ${sorted} AS SELECT part, file_path, pos FROM ${table} JOIN ${places} ON path = file_path ORDER BY ALL`,
+        `CREATE TEMP TABLE ${sorted} AS SELECT p.part, p.place, d.pos FROM ${table} d JOIN ${places} p ON p.file = d.file ORDER BY ALL`,
       )
       const ranges = await session.rows(
         `SELECT part, min(rowid) AS first, max(rowid) AS last FROM ${sorted} GROUP BY part ORDER BY part`,
@@ -169,15 +214,18 @@ class Deletes {
       }
       return copied
     } finally {
-      await dropTables(session, sorted, places)
+      await session.dropTables([sorted])
     }
   }
 
+  /** Rows (place, pos), sorted as numbers; the paths are put in after that. */
   async #copy(from: string): Promise<CopiedFile> {
     const target = `${this.#folder}/${uuidv7(this.#write.nowMs)}.parquet`
+    const paths = listLiteral(this.#files.map((file) => file.path))
     const rows = await this.#session.rows(
-      `COPY (SELECT file_path, pos FROM ${from} ORDER BY file_path, pos) TO ${literal(target)} (FORMAT parquet, COMPRESSION zstd,
-      ROW_GROUP_SIZE ${limits.rowGroupRows}, FIELD_IDS {file_path: ${DELETE_FILE_PATH}, pos: ${DELETE_POS}}, RETURN_STATS)`,
+      `COPY (SELECT ${paths}[place] AS file_path, pos FROM (SELECT place, pos FROM ${from} ORDER BY place, pos))
+      TO ${literal(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${limits.rowGroupRows},
+      FIELD_IDS {file_path: ${DELETE_FILE_PATH}, pos: ${DELETE_POS}}, RETURN_STATS)`,
     )
     return copiedFile(must(rows[0], 'statistics of a delete file'))
   }
@@ -190,7 +238,7 @@ class Deletes {
     const folder = partitionFolder(partitionColumns(spec, schema), group.partition)
     const file = dataFileOf(copied, LEAVES, {
       content: 'position-deletes',
-      filePath: `${location.replace(/\/+$/, '')}/data/${folder}${uuidv7(nowMs)}-deletes.parquet`,
+      filePath: `${withoutTrailingSlash(location)}/data/${folder}${uuidv7(nowMs)}-deletes.parquet`,
       specId: group.specId,
       partition: group.partition,
       splitOffsets: offsets,

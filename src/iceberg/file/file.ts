@@ -27,3 +27,9 @@ export interface FileIO {
   /** All files under a location, with last modification. */
   list(location: string): AsyncIterable<{ location: string; sizeBytes: number; lastModifiedMs: number }>
 }
+
+/** One spelling to compare by: `file:///x`, `file:/x` and `/x` → `/x`; other schemes stay. No trailing slash. The text is taken as it is, not decoded. */
+export function plainLocation(location: string): string {
+  const path = location.replace(/^file:\/*(?=\/)/, '')
+  return path.length > 1 ? path.replace(/\/+$/, '') : path
+}

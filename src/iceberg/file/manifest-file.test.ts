@@ -237,6 +237,26 @@ test('partition values of a column promoted since are read in its type of today'
   assert.deepEqual(read, [[7n]])
 })
 
+test('partition fields may have the names that objects have of themselves', async () => {
+  const names = ['constructor', 'toString', '__proto__', 'a b', 'a_x20b']
+  const terms = names.map((): [number, string] => [1, 'identity'])
+  const spec = specOf(0, terms)
+  for (const [at, name] of names.entries()) spec.fields[at]!.name = name
+  const table = metadataOf(schemaOf([['n', 'string']]), [spec])
+  const manifest = await writeManifest(io, {
+    location: 'file:///w/db/t/metadata/names-m0.avro',
+    table,
+    specId: 0,
+    content: 'data',
+    snapshotId: 1n,
+    sequenceNumber: 1,
+    entries: [entry(dataFile('file:///w/p', ['v', 'w', 'x', 'y', 'z']))],
+  })
+  const read: Value[][] = []
+  for await (const block of readManifest(io, manifest, table)) read.push(...block.map((each) => each.file.partition))
+  assert.deepEqual(read, [['v', 'w', 'x', 'y', 'z']])
+})
+
 test('a manifest of many blocks keeps every entry, in order', async () => {
   const count = 20_000
   const many = metadataOf(schemaOf([['a', 'string']]), [specOf(0, [])])

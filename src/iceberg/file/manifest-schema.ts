@@ -5,6 +5,7 @@
 import { Fault } from '../../base/fault.ts'
 import type { PartitionColumn } from '../spec/partition.ts'
 import type { PrimitiveType } from '../spec/table-metadata.ts'
+import { parsePrimitive } from '../spec/type.ts'
 import { type AvroSchema, avroName } from './avro.ts'
 
 const required = (id: number, name: string, type: AvroSchema): AvroSchema => ({ name, type, 'field-id': id })
@@ -67,40 +68,48 @@ export function partitionKey(column: { fieldId: number }): string {
   return `p${column.fieldId}`
 }
 
+/** The names of a tuple's fields in the file: Avro's form of the columns' own, made different from each other. */
+export function partitionNames(columns: readonly PartitionColumn[]): string[] {
+  const used = new Set<string>()
+  return columns.map((column) => {
+    let name = avroName(column.name)
+    while (used.has(name)) name = `${name}_`
+    used.add(name)
+    return name
+  })
+}
+
 function partitionRecord(columns: readonly PartitionColumn[]): AvroSchema {
   const named = new Set<string>()
-  const used = new Set<string>()
-  const fields = columns.map((column) => {
+  const names = partitionNames(columns)
+  const fields = columns.map((column, at) => {
     const type = partitionAvroType(column.type)
     const typeName = typeof type === 'object' && 'name' in type ? String(type['name']) : undefined
     const again = typeName !== undefined && named.has(typeName)
     if (typeName !== undefined) named.add(typeName)
-    let name = avroName(column.name)
-    while (used.has(name)) name = `${name}_`
-    used.add(name)
-    return optional(column.fieldId, name, again ? typeName : type)
+    return optional(column.fieldId, names[at]!, again ? typeName : type)
   })
   return { type: 'record', name: 'r102', fields }
 }
 
 /** @throws Fault `unsupported` for a type that no transform gives */
 function partitionAvroType(type: PrimitiveType): AvroSchema {
-  const decimal = /^decimal\((\d+), ?(\d+)\)$/.exec(type)
-  if (decimal) {
-    const [precision, scale] = [Number(decimal[1]), Number(decimal[2])]
-    const name = `decimal_${precision}_${scale}`
-    return { type: 'fixed', name, size: decimalBytes(precision), logicalType: 'decimal', precision, scale }
-  }
-  const fixed = /^fixed\[(\d+)\]$/.exec(type)
-  if (fixed) return { type: 'fixed', name: `fixed_${fixed[1]}`, size: Number(fixed[1]) }
-  switch (type) {
+  const primitive = parsePrimitive(type)
+  switch (primitive.kind) {
+    case 'decimal': {
+      const { precision, scale } = primitive
+      const name = `decimal_${precision}_${scale}`
+      return { type: 'fixed', name, size: decimalBytes(precision), logicalType: 'decimal', precision, scale }
+    }
+    case 'fixed':
+      return { type: 'fixed', name: `fixed_${primitive.length}`, size: primitive.length }
     case 'boolean':
     case 'int':
     case 'long':
     case 'float':
     case 'double':
     case 'string':
-      return type
+      return primitive.kind
     case 'binary':
       return 'bytes'
     case 'date':
@@ -109,10 +118,10 @@ function partitionAvroType(type: PrimitiveType): AvroSchema {
       return { type: 'long', logicalType: 'time-micros' }
     case 'timestamp':
     case 'timestamptz':
-      return { type: 'long', logicalType: 'timestamp-micros', 'adjust-to-utc': type === 'timestamptz' }
+      return { type: 'long', logicalType: 'timestamp-micros', 'adjust-to-utc': primitive.kind === 'timestamptz' }
     case 'timestamp_ns':
     case 'timestamptz_ns':
-      return { type: 'long', logicalType: 'timestamp-nanos', 'adjust-to-utc': type === 'timestamptz_ns' }
+      return { type: 'long', logicalType: 'timestamp-nanos', 'adjust-to-utc': primitive.kind === 'timestamptz_ns' }
     case 'uuid':
       return { type: 'fixed', name: 'uuid_fixed', size: 16, logicalType: 'uuid' }
     default:

@@ -2,7 +2,7 @@
  * The columns of a partition spec's tuples, with their types, as manifests of that spec have them.
  */
 import { Fault } from '../../base/fault.ts'
-import { type PartitionColumn, partitionColumns } from '../spec/partition.ts'
+import { currentFirst, type PartitionColumn, partitionColumns } from '../spec/partition.ts'
 import { findById } from '../spec/schema.ts'
 import type { PartitionSpec, Schema, TableMetadata } from '../spec/table-metadata.ts'
 
@@ -23,13 +23,9 @@ export function partitionLayout(table: TableShape, specId: number): PartitionLay
     const known = table['partition-specs'].map((each) => each['spec-id']).join(', ')
     throw new Fault('corrupt', `a file is of partition spec ${specId}, but the table's metadata has only ${known}`)
   }
-  const current = table['current-schema-id']
-  const currentFirst = table.schemas.toSorted((a, b) => {
-    if (a['schema-id'] === current) return -1
-    return b['schema-id'] === current ? 1 : b['schema-id'] - a['schema-id']
-  })
-  const complete = currentFirst.find((schema) => spec.fields.every((field) => findById(schema, field['source-id'])))
-  const schema = complete ?? currentFirst[0]
+  const schemas = currentFirst(table)
+  const complete = schemas.find((schema) => spec.fields.every((field) => findById(schema, field['source-id'])))
+  const schema = complete ?? schemas[0]
   if (schema === undefined) throw new Fault('corrupt', "the table's metadata has no schema")
-  return { spec, schema, columns: partitionColumns(spec, ...currentFirst) }
+  return { spec, schema, columns: partitionColumns(spec, ...schemas) }
 }

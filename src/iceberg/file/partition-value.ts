@@ -3,10 +3,11 @@
  */
 import type { Value } from '../spec/manifest.ts'
 import type { PartitionColumn } from '../spec/partition.ts'
-import { decimalFromBytes, uuidFromBytes, uuidToBytes } from '../spec/single-value.ts'
+import { decimalFromBytes, signedBytes, uuidFromBytes, uuidToBytes } from '../spec/single-value.ts'
 import type { PrimitiveType } from '../spec/table-metadata.ts'
+import { parsePrimitive } from '../spec/type.ts'
 import { type AvroRecord, avroName } from './avro.ts'
-import { decimalBytes, partitionKey } from './manifest-schema.ts'
+import { decimalBytes, partitionKey, partitionNames } from './manifest-schema.ts'
 
 /**
  * A record as read (names by `partitionKey`) → the tuple, one value per column, null where the file lacks the column.
@@ -14,7 +15,8 @@ import { decimalBytes, partitionKey } from './manifest-schema.ts'
  */
 export function partitionFromAvro(record: AvroRecord | null | undefined, columns: readonly PartitionColumn[]): Value[] {
   return columns.map((column) => {
-    const raw = record?.[partitionKey(column)] ?? record?.[avroName(column.name)]
+    const name = [partitionKey(column), avroName(column.name)].find((each) => record && Object.hasOwn(record, each))
+    const raw = name === undefined ? null : record?.[name]
     return raw === null || raw === undefined
       ? null
       : fromAvro(raw as number | bigint | string | boolean | Buffer, column.type)
@@ -32,22 +34,21 @@ function fromAvro(raw: number | bigint | string | boolean | Buffer, type: Primit
   return raw
 }
 
-/** The tuple as a record to write, names by `avroName` of the columns. */
+/** The tuple as a record to write, names by `partitionNames`. */
 export function partitionToAvro(values: readonly Value[], columns: readonly PartitionColumn[]): AvroRecord {
-  const record: AvroRecord = {}
-  for (const [at, column] of columns.entries()) {
-    let name = avroName(column.name)
-    while (name in record) name = `${name}_`
-    const value = values[at] ?? null
-    record[name] = value === null ? null : toAvro(value, column.type)
-  }
-  return record
+  const names = partitionNames(columns)
+  return Object.fromEntries(
+    columns.map((column, at) => {
+      const value = values[at] ?? null
+      return [names[at]!, value === null ? null : toAvro(value, column.type)]
+    }),
+  )
 }
 
 function toAvro(value: NonNullable<Value>, type: PrimitiveType): unknown {
   if (type === 'uuid') return Buffer.from(uuidToBytes(String(value)))
-  const decimal = /^decimal\((\d+)/.exec(type)
-  if (decimal) return signedBytes(BigInt(value as bigint), decimalBytes(Number(decimal[1])))
+  const primitive = parsePrimitive(type)
+  if (primitive.kind === 'decimal') return signedBytes(BigInt(value as bigint), decimalBytes(primitive.precision))
   if (value instanceof Uint8Array) return Buffer.from(value)
   return value
 }
@@ -56,13 +57,4 @@ const BIGINT_TYPES = new Set(['long', 'time', 'timestamp', 'timestamptz', 'times
 
 function isBigintType(type: PrimitiveType): boolean {
   return BIGINT_TYPES.has(type) || type.startsWith('decimal')
-}
-
-function signedBytes(value: bigint, length: number): Buffer {
-  return Buffer.from(
-    BigInt.asUintN(length * 8, value)
-      .toString(16)
-      .padStart(length * 2, '0'),
-    'hex',
-  )
 }

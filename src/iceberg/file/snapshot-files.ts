@@ -9,6 +9,7 @@ import { must } from '../../base/assert.ts'
 import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import type { DataFile, ManifestEntry, ManifestFile } from '../spec/manifest.ts'
+import { withoutTrailingSlash } from '../spec/metadata-json.ts'
 import type { TableMetadata } from '../spec/table-metadata.ts'
 import type { FileIO } from './file.ts'
 import { readManifest, writeManifest } from './manifest-file.ts'
@@ -122,7 +123,7 @@ class Files {
   constructor(io: FileIO, request: SnapshotFilesRequest) {
     this.#io = io
     this.#request = request
-    this.#prefix = `${request.metadata.location.replace(/\/+$/, '')}/metadata/`
+    this.#prefix = `${withoutTrailingSlash(request.metadata.location)}/metadata/`
   }
 
   /** The parent's manifests without the removed files. Manifests without live files are left behind. */

@@ -4,7 +4,8 @@ import { test } from 'node:test'
 import { tempIo } from '../../../test/support/temp-io.ts'
 import { isFault } from '../../base/fault.ts'
 import { openMemoryStore } from '../../store/memory.ts'
-import { plainLocation, storeIo } from './store-io.ts'
+import { plainLocation } from './file.ts'
+import { storeIo } from './store-io.ts'
 
 test('the ways to write a file location are one file, and text is not decoded', async () => {
   const { io, close } = await tempIo('file:///w/house')
@@ -74,8 +75,10 @@ test('small files are read from the store once, until the cache is full', async 
   assert.equal(gets - before, 2, 'a file above an eighth of the cache is not kept')
 })
 
-test('locations of other schemes are taken as they are', () => {
-  assert.equal(plainLocation('s3://b/x/'), 's3://b/x')
+test('the spellings of a local location are one, and locations of other schemes stay as they are', () => {
+  for (const location of ['file:/w/x', 'file://///w/x', 'file:///w/x', '/w/x'])
+    assert.equal(plainLocation(location), '/w/x')
+  assert.equal(plainLocation('s3://b//x/'), 's3://b//x')
   assert.equal(plainLocation('file:///'), '/')
   assert.equal(plainLocation('file:////w//x'), '/w//x')
 })

@@ -10,8 +10,9 @@ import { join } from 'node:path'
 import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
+import { Recent } from '../../base/recent.ts'
 import type { Store } from '../../store/store.ts'
-import type { FileIO } from './file.ts'
+import { type FileIO, plainLocation } from './file.ts'
 
 export interface StoreIoOptions {
   /** The location that is the store's root, e.g. `file:///w/warehouse`; `file:/w/warehouse` and `/w/warehouse` are the same. */
@@ -29,37 +30,28 @@ export function storeIo(store: Store, options: StoreIoOptions): FileIO {
   return new StoreIo(store, options)
 }
 
-/** `file:///x`, `file:/x` and `/x` → `/x`; other schemes stay. No trailing slash. The text is taken as it is, not decoded. */
-export function plainLocation(location: string): string {
-  const path = location.replace(/^file:\/*(?=\/)/, '')
-  return path.length > 1 ? path.replace(/\/+$/, '') : path
-}
-
 class StoreIo implements FileIO {
   readonly #store: Store
   readonly #root: string
   readonly #plainRoot: string
   readonly #scratchDir: string
-  readonly #cacheBytesMax: number
-  readonly #cache = new Map<string, Uint8Array>()
-  #cacheBytes = 0
+  readonly #cache: Recent<string, Uint8Array>
+  readonly #cachedBytesMax: number
 
   constructor(store: Store, options: StoreIoOptions) {
     this.#store = store
     this.#root = options.root.replace(/\/+$/, '')
     this.#plainRoot = plainLocation(options.root)
     this.#scratchDir = options.scratchDir
-    this.#cacheBytesMax = options.cacheBytes ?? limits.fileCacheBytes
+    const cacheBytes = options.cacheBytes ?? limits.fileCacheBytes
+    this.#cache = new Recent(cacheBytes)
+    this.#cachedBytesMax = cacheBytes * CACHED_SHARE
   }
 
   async read(location: string): Promise<Uint8Array> {
     const key = this.#key(location)
     const cached = this.#cache.get(key)
-    if (cached !== undefined) {
-      this.#cache.delete(key)
-      this.#cache.set(key, cached)
-      return cached
-    }
+    if (cached !== undefined) return cached
     const bytes = await this.#store.get(key)
     this.#keep(key, bytes)
     return bytes
@@ -98,7 +90,7 @@ class StoreIo implements FileIO {
 
   async delete(locations: readonly string[]): Promise<void> {
     const keys = locations.map((location) => this.#key(location))
-    for (const key of keys) this.#forget(key)
+    for (const key of keys) this.#cache.delete(key)
     await this.#store.delete(keys)
   }
 
@@ -124,21 +116,6 @@ class StoreIo implements FileIO {
   }
 
   #keep(key: string, bytes: Uint8Array): void {
-    if (bytes.length > this.#cacheBytesMax * CACHED_SHARE) return
-    this.#forget(key)
-    this.#cache.set(key, bytes)
-    this.#cacheBytes += bytes.length
-    for (const [oldest, { length }] of this.#cache) {
-      if (this.#cacheBytes <= this.#cacheBytesMax) break
-      this.#cache.delete(oldest)
-      this.#cacheBytes -= length
-    }
-  }
-
-  #forget(key: string): void {
-    const bytes = this.#cache.get(key)
-    if (bytes === undefined) return
-    this.#cache.delete(key)
-    this.#cacheBytes -= bytes.length
+    if (bytes.length <= this.#cachedBytesMax) this.#cache.set(key, bytes, bytes.length)
   }
 }

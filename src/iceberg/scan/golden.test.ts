@@ -90,5 +90,6 @@ test('branches, tags and times name the snapshots that the metadata says', () =>
     () => snapshotAsOf(metadata, first - 1),
     (error) => isFault(error, 'not-found') && error.message.includes(new Date(first).toISOString()),
   )
-  assert.throws(() => snapshotByRef(metadata, 'nope'), /no branch or tag "nope"; it has .*main/)
+  for (const name of ['nope', 'constructor', '__proto__'])
+    assert.throws(() => snapshotByRef(metadata, name), /no branch or tag "\w+"; it has .*main/)
 })

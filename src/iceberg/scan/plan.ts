@@ -9,6 +9,7 @@ import { readManifest } from '../file/manifest-file.ts'
 import { readManifestList } from '../file/manifest-list.ts'
 import { partitionLayout } from '../file/partition-layout.ts'
 import type { DataFile, ManifestEntry, ManifestFile } from '../spec/manifest.ts'
+import { schemaById } from '../spec/schema.ts'
 import type { Schema, Snapshot, TableMetadata } from '../spec/table-metadata.ts'
 import { DeleteIndex } from './delete-index.ts'
 import { nameMappingOf } from './name-mapping.ts'
@@ -51,10 +52,7 @@ function snapshotOf(metadata: TableMetadata, request: ScanRequest): Snapshot | n
 
 /** A table is read with its schema of today, a snapshot asked for by id with the schema of its time. */
 function schemaOf(metadata: TableMetadata, asked: Snapshot | null): Schema {
-  const id = asked?.['schema-id'] ?? metadata['current-schema-id']
-  const schema = metadata.schemas.find((known) => known['schema-id'] === id)
-  if (schema !== undefined) return schema
-  throw new Fault('corrupt', `the table's metadata has no schema ${id}, which its snapshot was written with`)
+  return schemaById(metadata, asked?.['schema-id'] ?? metadata['current-schema-id'])
 }
 
 class Planner {

@@ -2,6 +2,7 @@
  * Which snapshot a reader means: by id, by branch or tag, by time (Iceberg spec, "Point in Time Reads").
  */
 import { Fault } from '../../base/fault.ts'
+import { ancestors, findRef, findSnapshot, MAIN } from '../spec/history.ts'
 import type { Snapshot, TableMetadata } from '../spec/table-metadata.ts'
 
 /** How many of what there is a message names. */
@@ -9,7 +10,7 @@ const NAMED_MAX = 10
 
 /** @throws Fault `not-found`, naming the newest that exist */
 export function snapshotById(metadata: TableMetadata, snapshotId: bigint): Snapshot {
-  const snapshot = metadata.snapshots.find((known) => known['snapshot-id'] === snapshotId)
+  const snapshot = findSnapshot(metadata, snapshotId)
   if (snapshot !== undefined) return snapshot
   const newest = metadata.snapshots.slice(-NAMED_MAX).map((known) => String(known['snapshot-id']))
   throw new Fault(
@@ -21,10 +22,10 @@ export function snapshotById(metadata: TableMetadata, snapshotId: bigint): Snaps
 
 /** @throws Fault `not-found` for an unknown branch or tag */
 export function snapshotByRef(metadata: TableMetadata, ref: string): Snapshot {
-  const known = metadata.refs[ref]
+  const known = findRef(metadata, ref)
   if (known !== undefined) return snapshotById(metadata, known['snapshot-id'])
   const current = metadata['current-snapshot-id']
-  if (ref === 'main' && current !== undefined) return snapshotById(metadata, current)
+  if (ref === MAIN && current !== undefined) return snapshotById(metadata, current)
   const names = Object.keys(metadata.refs).slice(0, NAMED_MAX)
   throw new Fault(
     'not-found',
@@ -54,16 +55,7 @@ export function snapshotAsOf(metadata: TableMetadata, timestampMs: number): Snap
 /** The snapshot log, in time order; without one, the current snapshot and its ancestors. */
 function historyOf(metadata: TableMetadata): { 'snapshot-id': bigint; 'timestamp-ms': number }[] {
   if (metadata['snapshot-log'].length > 0) return metadata['snapshot-log']
-  const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
-  const line: Snapshot[] = []
-  let at = metadata['current-snapshot-id']
-  while (at !== undefined && line.length <= byId.size) {
-    const snapshot = byId.get(at)
-    if (snapshot === undefined) break
-    line.unshift(snapshot)
-    at = snapshot['parent-snapshot-id']
-  }
-  return line
+  return ancestors(metadata, metadata['current-snapshot-id']).reverse()
 }
 
 /** Time as ISO text; the number itself beyond what dates reach. */

@@ -41,8 +41,3 @@ export function ancestors(metadata: TableMetadata, snapshotId: bigint | undefine
 export function isAncestorOfCurrent(metadata: TableMetadata, snapshotId: bigint): boolean {
   return ancestors(metadata, metadata['current-snapshot-id']).some((snapshot) => snapshot['snapshot-id'] === snapshotId)
 }
-
-/** The snapshot that was current at a time, by the snapshot log; undefined before the first. */
-export function snapshotIdAsOf(metadata: TableMetadata, timestampMs: number): bigint | undefined {
-  return metadata['snapshot-log'].findLast((entry) => entry['timestamp-ms'] <= timestampMs)?.['snapshot-id']
-}

@@ -1,17 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { goldenTable, sampleTable, schemaOf } from '../../../test/support/table-samples.ts'
+import { goldenTable, schemaOf } from '../../../test/support/table-samples.ts'
 import { isFault } from '../../base/fault.ts'
-import {
-  checkSpec,
-  isUnpartitioned,
-  partitionColumns,
-  partitionColumnsOf,
-  partitionPath,
-  partitionType,
-  sameSpec,
-  specProblems,
-} from './partition.ts'
+import { checkSpec, partitionColumns, partitionColumnsOf, partitionPath, sameSpec, specProblems } from './partition.ts'
 import type { PartitionField, PartitionSpec } from './table-metadata.ts'
 import { parseSpecText } from './term-text.ts'
 
@@ -30,13 +21,16 @@ const field = (sourceId: number, transform: string, name: string, fieldId = 1000
 })
 const spec = (...fields: PartitionField[]): PartitionSpec => ({ 'spec-id': 0, fields })
 
-test('the tuple of a spec is a struct of optional result types', () => {
-  const parsed = parseSpecText('day(at), bucket(16, key), amount', schema)
-  assert.deepEqual(partitionType(parsed, schema).fields, [
-    { id: 1000, name: 'at_day', required: false, type: 'date' },
-    { id: 1001, name: 'key_bucket', required: false, type: 'int' },
-    { id: 1002, name: 'amount', required: false, type: 'decimal(9,2)' },
-  ])
+test('the columns of a tuple have the types of the results', () => {
+  const columns = partitionColumns(parseSpecText('day(at), bucket(16, key), amount', schema), schema)
+  assert.deepEqual(
+    columns.map(({ fieldId, name, type }) => [fieldId, name, type]),
+    [
+      [1000, 'at_day', 'date'],
+      [1001, 'key_bucket', 'int'],
+      [1002, 'amount', 'decimal(9,2)'],
+    ],
+  )
 })
 
 test('a source that was dropped is found in older schemas, and else is null', () => {
@@ -87,12 +81,6 @@ test('each broken rule is told', () => {
 test('different buckets of one column, and void fields of any, are sound', () => {
   assert.deepEqual(specProblems(spec(field(1, 'bucket[4]', 'a'), field(1, 'bucket[8]', 'b', 1001)), schema), [])
   assert.deepEqual(specProblems(spec(field(99, 'void', 'gone'), field(1, 'identity', 'key', 1001)), schema), [])
-})
-
-test('a table whose fields are all void is unpartitioned', () => {
-  assert.equal(isUnpartitioned(spec(field(1, 'void', 'a'))), true)
-  assert.equal(isUnpartitioned(spec(field(1, 'identity', 'key'))), false)
-  assert.equal(isUnpartitioned(sampleTable()['partition-specs'][0]!), true)
 })
 
 test('specs are the same when sources, transforms and names are, whatever the ids', () => {

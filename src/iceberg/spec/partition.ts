@@ -6,12 +6,10 @@ import type { Value } from './manifest.ts'
 import { PARTITION_ID_BEFORE_FIRST } from './metadata-json.ts'
 import { findById, findByName } from './schema.ts'
 import type {
-  NestedField,
   PartitionField,
   PartitionSpec,
   PrimitiveType,
   Schema,
-  StructType,
   TableMetadata,
   Transform,
 } from './table-metadata.ts'
@@ -21,11 +19,6 @@ import { humanValue } from './value-json.ts'
 
 /** The spec of tables without partitions. */
 export const UNPARTITIONED: PartitionSpec = { 'spec-id': 0, fields: [] }
-
-/** Has the spec no field that makes partitions? Fields of transform `void` make none. */
-export function isUnpartitioned(spec: PartitionSpec): boolean {
-  return spec.fields.every((field) => parseTransform(field.transform).kind === 'void')
-}
 
 /** One column of a partition tuple. */
 export interface PartitionColumn {
@@ -61,20 +54,13 @@ export function partitionColumns(spec: PartitionSpec, ...schemas: readonly Schem
 
 /** The columns of one of the table's specs, by all its schemas, the current one first. */
 export function partitionColumnsOf(metadata: TableMetadata, spec: PartitionSpec): PartitionColumn[] {
-  const current = metadata['current-schema-id']
-  const newestFirst = metadata.schemas.toSorted((a, b) => {
-    if (a['schema-id'] === current) return -1
-    return b['schema-id'] === current ? 1 : b['schema-id'] - a['schema-id']
-  })
-  return partitionColumns(spec, ...newestFirst)
+  return partitionColumns(spec, ...currentFirst(metadata))
 }
 
-/** The struct type of the spec's tuples: all fields optional (spec, "Manifests", field 102). */
-export function partitionType(spec: PartitionSpec, ...schemas: readonly Schema[]): StructType {
-  const fields = partitionColumns(spec, ...schemas).map(
-    (column): NestedField => ({ id: column.fieldId, name: column.name, required: false, type: column.type }),
-  )
-  return { type: 'struct', fields }
+/** The table's schemas: the current one, then the newest. */
+export function currentFirst(table: Pick<TableMetadata, 'schemas' | 'current-schema-id'>): Schema[] {
+  const rank = (schema: Schema) => (schema['schema-id'] === table['current-schema-id'] ? Infinity : schema['schema-id'])
+  return table.schemas.toSorted((a, b) => (rank(a) < rank(b) ? 1 : -1))
 }
 
 /** Every rule that the spec breaks against the schema, as sentences; empty when it is sound. */

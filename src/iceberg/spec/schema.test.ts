@@ -7,9 +7,9 @@ import {
   currentSchema,
   currentSpec,
   fieldNamed,
+  fieldNamedAnyCase,
   findById,
   findByName,
-  findByNameAnyCase,
   flattenFields,
   freshSchema,
   highestFieldId,
@@ -30,7 +30,7 @@ test('fields are found by dotted name, with and without the steps into lists and
   }
   assert.equal(findByName(nested, 'items.prices.amount'), findByName(nested, 'items.element.prices.value.amount'))
   assert.equal(findByName(nested, 'Address.City'), undefined)
-  assert.equal(findByNameAnyCase(nested, 'Address.City')?.name, 'address.city')
+  assert.equal(fieldNamedAnyCase(nested, 'Address.City').name, 'address.city')
   assert.equal(findByName(nested, 'items.nothing'), undefined)
 })
 

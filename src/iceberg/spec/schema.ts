@@ -1,5 +1,6 @@
 /**
- * Schemas (Iceberg spec, "Schemas and Data Types"): finding fields by id and by dotted name, and giving ids. List elements and map members are fields too, with names `element`, `key` and `value`.
+ * Schemas (Iceberg spec, "Schemas and Data Types"): finding fields by id and by dotted name, and giving ids. List elements
+ * and map members are fields too, with names `element`, `key` and `value`.
  */
 import { Fault } from '../../base/fault.ts'
 import type { NestedField, PartitionSpec, Schema, StructType, TableMetadata, Type } from './table-metadata.ts'
@@ -127,22 +128,23 @@ export function findByName(schema: StructType, name: string): SchemaField | unde
   return indexOf(schema).byName.get(name)
 }
 
-/** As `findByName`, without regard to case when no field has the exact name. */
-export function findByNameAnyCase(schema: StructType, name: string): SchemaField | undefined {
-  const index = indexOf(schema)
-  return index.byName.get(name) ?? index.byLowerName.get(name.toLowerCase())
-}
-
 /** The field with this dotted name. @throws Fault `not-found` naming the fields there are */
 export function fieldNamed(schema: StructType, name: string): SchemaField {
-  const field = findByName(schema, name)
-  if (field === undefined) {
-    const names = schema.fields.slice(0, 20).map((known) => known.name)
-    throw new Fault('not-found', `expected a column of the table, got "${name}"; its columns are ${names.join(', ')}`, {
-      column: name,
-    })
-  }
-  return field
+  return found(findByName(schema, name), schema, name)
+}
+
+/** As `fieldNamed`, without regard to case when no field has the exact name. @throws Fault `not-found` */
+export function fieldNamedAnyCase(schema: StructType, name: string): SchemaField {
+  const index = indexOf(schema)
+  return found(index.byName.get(name) ?? index.byLowerName.get(name.toLowerCase()), schema, name)
+}
+
+function found(field: SchemaField | undefined, schema: StructType, name: string): SchemaField {
+  if (field !== undefined) return field
+  const names = schema.fields.slice(0, 20).map((known) => known.name)
+  throw new Fault('not-found', `expected a column of the table, got "${name}"; its columns are ${names.join(', ')}`, {
+    column: name,
+  })
 }
 
 /** The highest field id at any depth, 0 when there are no fields. */

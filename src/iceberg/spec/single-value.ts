@@ -158,12 +158,13 @@ export function fitsPrecision(unscaled: bigint, precision: number): boolean {
 export function decimalToBytes(unscaled: bigint): Uint8Array {
   let length = 1
   while (BigInt.asIntN(length * 8, unscaled) !== unscaled) length++
-  return Buffer.from(
-    BigInt.asUintN(length * 8, unscaled)
-      .toString(16)
-      .padStart(length * 2, '0'),
-    'hex',
-  )
+  return signedBytes(unscaled, length)
+}
+
+/** Two's complement, big-endian, of exactly this length; higher bits are cut off. */
+export function signedBytes(value: bigint, length: number): Buffer {
+  const unsigned = BigInt.asUintN(length * 8, value)
+  return Buffer.from(unsigned.toString(16).padStart(length * 2, '0'), 'hex')
 }
 
 /** Two's complement, big-endian, of any length from 1 → unscaled value. */

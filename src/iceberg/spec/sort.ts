@@ -3,7 +3,6 @@
  */
 import { Fault } from '../../base/fault.ts'
 import { sourceProblems } from './partition.ts'
-import { findById } from './schema.ts'
 import type { Schema, SortOrder } from './table-metadata.ts'
 import { formatTransform, parseTransform } from './transform.ts'
 
@@ -35,15 +34,4 @@ export function sameOrder(a: SortOrder, b: SortOrder): boolean {
       ]),
     )
   return terms(a) === terms(b)
-}
-
-/** An order as text: `bucket asc nulls first, day(ts) desc nulls last`. '' for none. */
-export function formatOrder(order: SortOrder, schema: Schema): string {
-  return order.fields
-    .map((field) => {
-      const name = findById(schema, field['source-id'])?.name ?? `#${field['source-id']}`
-      const term = field.transform === 'identity' ? name : `${field.transform}(${name})`
-      return `${term} ${field.direction} ${field['null-order'].replace('-', ' ')}`
-    })
-    .join(', ')
 }

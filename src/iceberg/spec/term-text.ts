@@ -5,7 +5,7 @@
 import { Fault } from '../../base/fault.ts'
 import { PARTITION_ID_BEFORE_FIRST, UNSORTED } from './metadata-json.ts'
 import { checkSpec, partitionName } from './partition.ts'
-import { findByNameAnyCase, type SchemaField } from './schema.ts'
+import { fieldNamedAnyCase, type SchemaField } from './schema.ts'
 import { checkOrder } from './sort.ts'
 import type { PartitionSpec, Schema, SortOrder } from './table-metadata.ts'
 import { TextReader } from './text-reader.ts'
@@ -133,13 +133,5 @@ function readParameter(reader: TextReader, name: string): number {
 }
 
 function readColumn(reader: TextReader, schema: Schema): SchemaField {
-  const name = reader.path('a column')
-  const column = findByNameAnyCase(schema, name)
-  if (column === undefined) {
-    const known = schema.fields.slice(0, 20).map((field) => field.name)
-    throw new Fault('not-found', `expected a column of the table, got "${name}"; its columns are ${known.join(', ')}`, {
-      column: name,
-    })
-  }
-  return column
+  return fieldNamedAnyCase(schema, reader.path('a column'))
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { VALUES } from '../../../test/support/value-arbitraries.ts'
 import { applyTransform, resultType } from './transform.ts'
-import { type Comparison, preservesOrder, projectComparison } from './transform-filter.ts'
+import { type Comparison, projectComparison } from './transform-filter.ts'
 import { compareValues, type Present } from './value-order.ts'
 
 const COMPARISONS: Comparison[] = ['=', '!=', '<', '<=', '>', '>=']
@@ -95,6 +95,4 @@ test('filters that say nothing about partitions give none', () => {
   assert.deepEqual(projectComparison('identity', 'double', '<', Number.NaN), [])
   assert.deepEqual(projectComparison('hour', 'date', '=', 1), [])
   assert.deepEqual(projectComparison('truncate[10]', 'int', '<', 5), [])
-  assert.equal(preservesOrder('bucket[4]'), false)
-  assert.equal(preservesOrder('day'), true)
 })

@@ -16,23 +16,6 @@ export interface PartitionBound {
   value: Present
 }
 
-/** Does `a <= b` imply `transform(a) <= transform(b)`? True for identity, truncate and the time transforms. */
-export function preservesOrder(transform: Transform): boolean {
-  switch (parseTransform(transform).kind) {
-    case 'identity':
-    case 'truncate':
-    case 'year':
-    case 'month':
-    case 'day':
-    case 'hour':
-      return true
-    case 'bucket':
-    case 'void':
-    case 'unknown':
-      return false
-  }
-}
-
 /**
  * What the partition values of files with matching rows must satisfy, all of it; empty: the filter says nothing about
  * partitions. `value` is in memory form, of the column's type. Rows with null match no comparison, so a file whose

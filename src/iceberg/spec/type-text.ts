@@ -2,6 +2,7 @@
  * Types as people write them in configuration and SQL: `INTEGER`, `DECIMAL(9,2)`, `ARRAY<STRING>`, `MAP<STRING, LONG>`,
  * `STRUCT<a: STRING NOT NULL, b: ARRAY<INTEGER>>`. The names of Spark, Trino, DuckDB and of the format itself are taken.
  */
+import { NESTING_MAX } from './schema.ts'
 import type { NestedField, Type } from './table-metadata.ts'
 import { TextReader } from './text-reader.ts'
 import { formatPrimitive, isPrimitive, tryParsePrimitive } from './type.ts'
@@ -59,10 +60,8 @@ export function parseTypeText(text: string, nextId: () => number): Type {
   return type
 }
 
-const DEPTH_MAX = 64
-
 function readType(reader: TextReader, nextId: () => number, depth: number): Type {
-  if (depth > DEPTH_MAX) throw reader.wrong(`types nested at most ${DEPTH_MAX} deep`)
+  if (depth > NESTING_MAX) throw reader.wrong(`types nested at most ${NESTING_MAX} deep`)
   const token = reader.word('a type')
   const name = token.text.toLowerCase()
   switch (name) {

@@ -3,7 +3,7 @@
  * what, and which format version brings which type.
  */
 import { Fault } from '../../base/fault.ts'
-import type { ListType, MapType, PrimitiveType, StructType, Type } from './table-metadata.ts'
+import type { PrimitiveType, Type } from './table-metadata.ts'
 
 const PLAIN = [
   'boolean',
@@ -98,17 +98,8 @@ export function formatPrimitive(primitive: Primitive): PrimitiveType {
 export function isPrimitive(type: Type): type is PrimitiveType {
   return typeof type === 'string'
 }
-export function isStruct(type: Type): type is StructType {
-  return typeof type !== 'string' && type.type === 'struct'
-}
-export function isList(type: Type): type is ListType {
-  return typeof type !== 'string' && type.type === 'list'
-}
-export function isMap(type: Type): type is MapType {
-  return typeof type !== 'string' && type.type === 'map'
-}
 
-/** A type as one line of text for messages: `struct<1: a: string, 2: b: optional long>` is shortened to names and types. */
+/** A type as one line of text, names and types only: `struct<a: string, b: list<long>>`. */
 export function formatType(type: Type): string {
   if (isPrimitive(type)) return type
   switch (type.type) {

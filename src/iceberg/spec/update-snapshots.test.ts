@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { goldenTable, sampleTable, withAppend } from '../../../test/support/table-samples.ts'
 import { isFault } from '../../base/fault.ts'
-import { snapshotIdAsOf } from './history.ts'
 import { parseMetadata, serializeMetadata } from './metadata-json.ts'
 import type { Snapshot, TableMetadata, TableUpdate } from './table-metadata.ts'
 import { applyChange } from './update.ts'
@@ -47,9 +46,6 @@ test('a rollback becomes current now', () => {
   assert.equal(back['current-snapshot-id'], 1n)
   assert.deepEqual(logOf(back).at(-1), [1n, 9_000])
   assert.equal(back['last-updated-ms'], 9_000)
-  assert.equal(snapshotIdAsOf(back, 8_999), 3n)
-  assert.equal(snapshotIdAsOf(back, 9_000), 1n)
-  assert.equal(snapshotIdAsOf(back, 1_999), undefined)
 })
 
 test('a history that Spark made, rollback and all, is made again from its changes', () => {

@@ -1,24 +1,24 @@
+/** Appending to a log in as many batches as its bounds ask for, in order; each batch is durable as a whole. */
 import { limits } from '../../base/limits.ts'
 import { type TableChangeEntry, tableChangeText } from '../../change/table-change.ts'
 import type { Log } from '../../log/log.ts'
 
-/** Bytes that the log adds to an entry: its offset and the line feed. */
-const FRAMING_BYTES = 32
+export function appendChanges(log: Log, changes: readonly TableChangeEntry[]): Promise<void> {
+  return appendTexts(log, changes.map(tableChangeText))
+}
 
-/** Appends changes in order, in as many batches as the log's bounds ask for; each batch is durable as a whole. */
-export async function appendChanges(log: Log, changes: Iterable<TableChangeEntry>): Promise<void> {
-  let batch: string[] = []
+export async function appendTexts(log: Log, texts: readonly string[]): Promise<void> {
+  let first = 0
   let bytes = 0
-  for (const change of changes) {
-    const text = tableChangeText(change)
-    const size = Buffer.byteLength(text) + FRAMING_BYTES
-    if (batch.length > 0 && (bytes + size > limits.logBatchBytesMax || batch.length >= limits.logBatchEntriesMax)) {
-      await log.append(batch)
-      batch = []
+  for (const [at, text] of texts.entries()) {
+    const size = Buffer.byteLength(text)
+    const isFull = bytes + size > limits.logBatchBytesMax || at - first >= limits.logBatchEntriesMax
+    if (isFull && at > first) {
+      await log.append(texts.slice(first, at))
+      first = at
       bytes = 0
     }
-    batch.push(text)
     bytes += size
   }
-  if (batch.length > 0) await log.append(batch)
+  if (first < texts.length) await log.append(texts.slice(first))
 }

@@ -1,18 +1,20 @@
 /**
  * Columns added to the content table are filled from the raw metadata that the table already holds: no object is read
  * again. Which mapping the rows were made with stands in a table property, so the work is done once; if the process dies
- * during it, it is done again from the start, with the same result.
+ * during it, it is done again from the start, with the same result. Columns that the mapping does not name keep their values.
  */
 import { sha256Hex } from '../../base/hash.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import { type Json, parseJson, stringifyJson } from '../../base/json.ts'
 import type { TableChangeEntry } from '../../change/table-change.ts'
-import type { Duck } from '../../duck/duck.ts'
+import { type Duck, ident } from '../../duck/duck.ts'
 import { setProperties } from '../../iceberg/action/set-properties.ts'
 import type { LoadedTable } from '../../iceberg/catalog/catalog.ts'
 import { commitChange } from '../../iceberg/catalog/commit.ts'
 import { planScan } from '../../iceberg/scan/plan.ts'
 import { scanRelation } from '../../iceberg/scan/relation.ts'
+import { currentSchema } from '../../iceberg/spec/schema.ts'
+import type { NestedField } from '../../iceberg/spec/table-metadata.ts'
 import type { Log } from '../../log/log.ts'
 import type { TableFeed } from '../../table/feed.ts'
 import type { TableWriter } from '../../table/writer.ts'
@@ -35,7 +37,9 @@ export async function fillAddedColumns(parts: BackfillParts): Promise<number> {
   const table = await parts.writer.load()
   if (table.metadata.properties[MAPPING_PROPERTY] === wanted) return 0
   let rows = 0
-  if (parts.mapping.includeRawMetadata && table.metadata['current-snapshot-id'] !== undefined) {
+  // What was kept before raw metadata was switched off serves too.
+  const hasRaw = currentSchema(table.metadata).fields.some((field) => field.name === 'metadata')
+  if (hasRaw && table.metadata['current-snapshot-id'] !== undefined) {
     await parts.feed.drain()
     rows = await remap(parts, await parts.writer.load())
     await parts.feed.drain()
@@ -53,17 +57,18 @@ async function remap({ duck, writer, log, mapping }: BackfillParts, table: Loade
   const map = compileMapping(mapping)
   const session = await duck.connect()
   try {
-    const columns = ['bucket', 'key', 'versionId', 'sequencer', 'etag', 'metadata', 'lastModified']
+    const mapped = new Set(mapping.columns.map((column) => column.name))
+    const kept = currentSchema(table.metadata).fields.filter((field) => !mapped.has(field.name))
     const plan = await planScan(writer.parts.io, table.metadata)
-    const scan = await scanRelation(session, writer.parts.io, plan, { columns })
-    const rows = session.pages(
-      `SELECT * REPLACE ("lastModified"::VARCHAR AS "lastModified") FROM (${scan.sql}) WHERE metadata IS NOT NULL`,
-    )
+    const scan = await scanRelation(session, writer.parts.io, plan, { columns: kept.map((field) => field.name) })
+    const values = kept.map((field) => `${transportText(field)} AS ${ident(field.name)}`)
+    const rows = session.pages(`SELECT ${values.join(', ')} FROM (${scan.sql}) WHERE metadata IS NOT NULL`)
     let count = 0
     for await (const page of rows) {
-      const changes = page.map((row): TableChangeEntry => {
-        const kept = row as { [column: string]: Json }
-        return { input: 0, op: 'upsert', row: { ...kept, ...map(parseJson(String(row['metadata']))).values } }
+      const changes = page.map((texts): TableChangeEntry => {
+        const row: { [column: string]: Json } = {}
+        for (const { name } of kept) row[name] = texts[name] === null ? null : parseJson(String(texts[name]))
+        return { input: 0, op: 'upsert', row: { ...row, ...map(parseJson(String(row['metadata']))).values } }
       })
       await appendChanges(log, changes)
       count += changes.length
@@ -72,4 +77,14 @@ async function remap({ duck, writer, log, mapping }: BackfillParts, table: Loade
   } finally {
     session.close()
   }
+}
+
+/** The expression of a column as JSON text in the form that changes travel in (`change/table-change.ts`). */
+function transportText({ name, type }: NestedField): string {
+  const column = ident(name)
+  if (type === 'binary') return `to_json(hex(${column}))::VARCHAR`
+  // As a number, a decimal would lose digits.
+  return typeof type === 'string' && type.startsWith('decimal')
+    ? `to_json(${column}::VARCHAR)::VARCHAR`
+    : `to_json(${column})::VARCHAR`
 }

@@ -4,8 +4,11 @@
  * (`2024:05:01 10:00:00`) as timestamps without zone.
  */
 import { unreachable } from '../../base/assert.ts'
+import { isFault } from '../../base/fault.ts'
 import type { Json } from '../../base/json.ts'
+import { microsecondsOf } from '../../change/sequence.ts'
 import type { Type } from '../../iceberg/spec/table-metadata.ts'
+import { formatTimestamp } from '../../iceberg/spec/time-text.ts'
 
 export interface Cast {
   value: Json
@@ -67,7 +70,10 @@ function castPrimitive(value: Json, type: string): Cast {
       return wholeNumber(value, INT_MAX)
     case 'long':
       return wholeNumber(value, LONG_MAX)
-    case 'float':
+    case 'float': {
+      const number = numeric(value)
+      return number === null || !Number.isFinite(Math.fround(number)) ? MISFIT : FITS(number)
+    }
     case 'double': {
       const number = numeric(value)
       return number === null ? MISFIT : FITS(number)
@@ -85,11 +91,7 @@ function castPrimitive(value: Json, type: string): Cast {
         ([, year, month, day, time, fraction]) => `${year}-${month}-${day} ${time}${fraction ?? ''}`,
       )
     case 'timestamptz':
-      return typeof value === 'string' &&
-        /^\d{4}-\d{2}-\d{2}T.*(Z|[+-]\d{2}:\d{2})$/.test(value) &&
-        !Number.isNaN(Date.parse(value))
-        ? FITS(value)
-        : MISFIT
+      return instant(value)
     default:
       return type.startsWith('decimal(') ? decimal(value, type) : MISFIT
   }
@@ -129,6 +131,18 @@ function match(value: Json, pattern: RegExp, build: (groups: RegExpExecArray) =>
   const parsed = new Date(`${text.slice(0, 10)}T${text.slice(11, 19) || '00:00:00'}Z`)
   if (Number.isNaN(parsed.getTime()) || !parsed.toISOString().startsWith(text.slice(0, 10))) return MISFIT
   return FITS(text)
+}
+
+/** A time with its offset as text in UTC: which texts a database takes beyond that depends on the database. */
+function instant(value: Json): Cast {
+  if (typeof value !== 'string') return MISFIT
+  try {
+    const text = formatTimestamp(microsecondsOf(value))
+    return /^\d{4}-/.test(text) ? FITS(`${text}Z`) : MISFIT
+  } catch (error) {
+    if (isFault(error, 'invalid')) return MISFIT
+    throw error
+  }
 }
 
 function isObject(value: Json): value is { [key: string]: Json } {

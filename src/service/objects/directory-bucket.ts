@@ -4,8 +4,8 @@
  * Invariant: a comparison runs only against a state that has taken in every event told before, so nothing is told twice.
  */
 import type { Clock } from '../../base/clock.ts'
-import type { ObjectEvent } from '../../change/object-event.ts'
-import { NULL_VERSION } from '../../change/object-event.ts'
+import { messageOf } from '../../base/fault.ts'
+import { NULL_VERSION, type ObjectEvent } from '../../change/object-event.ts'
 import {
   compareKeys,
   type DirectoryHint,
@@ -76,7 +76,7 @@ export class DirectoryBucket {
       } catch (error) {
         if (signal.aborted) return
         // The next hint or rescan tries again: the comparison itself holds no state.
-        onWarning(`comparing ${root} failed: ${error instanceof Error ? error.message : String(error)}`)
+        onWarning(`comparing ${root} failed: ${messageOf(error)}`)
       }
     }
   }

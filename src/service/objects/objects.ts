@@ -10,6 +10,7 @@
  * Crash story: on start the stage goes back to the last position that all three logs are known to have passed and passes
  * the rest on again. Merging is idempotent, and so are the tables: a change passed on twice is the same row.
  */
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
@@ -18,7 +19,8 @@ import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
-import { appendChanges } from './append.ts'
+import { appendChanges, appendTexts } from './append.ts'
+import type { Difference } from './compare.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
 import { type Effect, type VersionState, visible } from './version-state.ts'
@@ -75,9 +77,7 @@ export class ObjectsService {
 
   /** Makes events durable and gives the offset after the last. */
   async accept(events: readonly ObjectEvent[]): Promise<number> {
-    for (let at = 0; at < events.length; at += limits.logBatchEntriesMax) {
-      await this.#parts.objects.append(events.slice(at, at + limits.logBatchEntriesMax).map(objectEventText))
-    }
+    await appendTexts(this.#parts.objects, events.map(objectEventText))
     return this.#parts.objects.end
   }
 
@@ -130,6 +130,24 @@ export class ObjectsService {
     return this.counts.extractFaults - faultsBefore
   }
 
+  /**
+   * Passes on to the tables what they lack of these versions. Not while the stage is running. Returns how many objects could
+   * not be read.
+   */
+  async mend(versions: readonly Difference[]): Promise<number> {
+    const faultsBefore = this.counts.extractFaults
+    const input = this.#position
+    for (const { bucket, key, versionId, journal, inventory, content } of versions) {
+      const state = this.#parts.versions.get(bucket, key, versionId)
+      if (state === null) continue
+      const { event } = visible(state)
+      if (journal) await appendChanges(this.#parts.journal, [{ input, op: 'upsert', row: journalRow(event) }])
+      if (inventory) await appendChanges(this.#parts.inventory, [inventoryChange(input, state)])
+      if (content) await appendChanges(this.#parts.content, [await this.#contentOf(input, state)])
+    }
+    return this.counts.extractFaults - faultsBefore
+  }
+
   async #follow(onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
     const { objects, clock } = this.#parts
     const { signal } = this.#stop
@@ -142,7 +160,7 @@ export class ObjectsService {
       } catch (error) {
         if (signal.aborted) return
         const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        const retryInMs = Math.min(limits.commitBackoffMaxMs * 8, 100 * 2 ** Math.min(failures++, 16))
+        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
         onFault(fault, retryInMs)
         await clock.sleep(retryInMs, signal).catch(() => undefined)
       }
@@ -172,6 +190,8 @@ export class ObjectsService {
     )
     await appendChanges(this.#parts.content, await this.#contentChanges(touched))
     versions.setEmitted(end)
+    // What was passed on before this window is on disk with this window's merge; only that is let go.
+    await objects.trim(this.#position)
     this.#position = end
     this.#moved.resolve()
     this.#moved = Promise.withResolvers<void>()

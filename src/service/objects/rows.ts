@@ -1,17 +1,17 @@
 /**
  * Events and states as rows of the journal, the inventory and the content table. Pure.
  */
-import type { Json } from '../../base/json.ts'
+import { type Json, stringifyJson } from '../../base/json.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
 import { sequenceNumber } from '../../change/sequence.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { MappedRow } from './mapping.ts'
-import type { VisibleVersion } from './version-state.ts'
+import { tagsSetBy, type VisibleVersion } from './version-state.ts'
 
 export type Row = { [column: string]: Json }
 
 /** ISO 8601 UTC → the text of a timestamp without zone that the segments carry. */
-function timestamp(iso: string): string {
+export function timestamp(iso: string): string {
   return iso.replace('T', ' ').replace(/Z$/, '')
 }
 
@@ -34,7 +34,7 @@ export function journalRow(event: ObjectEvent): Row {
   return {
     ...identity,
     ...objectColumns(event, event.kind === 'marker'),
-    object_tags: event.tags ?? (event.kind === 'create' ? {} : null),
+    object_tags: tagsSetBy(event) ?? (event.kind === 'create' ? {} : null),
     user_metadata: event.userMetadata ?? (event.kind === 'create' ? {} : null),
     last_modified_date: event.kind === 'update' ? null : timestamp(event.time),
     requester: event.requester ?? null,
@@ -81,7 +81,7 @@ export function contentRow(event: ObjectEvent, metadata: Json, mapped: MappedRow
     versionId: event.versionId,
     sequencer: event.sequencer ?? null,
     etag: event.etag ?? null,
-    ...(includeRawMetadata ? { metadata: JSON.stringify(metadata) } : {}),
+    ...(includeRawMetadata ? { metadata: stringifyJson(metadata) } : {}),
     lastModified: timestamp(event.time),
     ...mapped.values,
   }

@@ -3,7 +3,7 @@
  * the two events alone. Pure.
  */
 import { NULL_VERSION, type ObjectEvent, type ObjectEventKind } from '../../change/object-event.ts'
-import { eventHash, instantOf, sequencerOfEvent } from '../../change/sequence.ts'
+import { eventHash, instantOf, isRecorded, sequenceNumber, sequencerOfEvent } from '../../change/sequence.ts'
 
 /**
  * By sequencer, for events of one source that all have one. Equal sequencers mean one happening told twice, or a constant
@@ -32,6 +32,7 @@ export function compareByTime(one: ObjectEvent, other: ObjectEvent): number {
 
 /** Do two events say the same in everything? */
 export function isSameEvent(one: ObjectEvent, other: ObjectEvent): boolean {
+  if (isRecorded(one) || isRecorded(other)) return sequenceNumber(one) === sequenceNumber(other)
   return (
     one === other ||
     (one.time === other.time && one.sequencer === other.sequencer && eventHash(one) === eventHash(other))

@@ -33,7 +33,8 @@ function check(bucket: ModelBucket, states: ReadonlyMap<string, VersionState>): 
     assert.equal(present, model !== undefined, `${id} is ${present ? 'shown but gone' : 'there but not shown'}`)
     if (model === undefined) continue
     const shown = { isDeleteMarker, etag: event.etag, tags, storageClass }
-    const { key: _key, versionId: _versionId, ...expected } = model
+    const { isDeleteMarker: isMarker, etag, tags: modelTags, storageClass: modelClass } = model
+    const expected = { isDeleteMarker: isMarker, etag, tags: modelTags, storageClass: modelClass }
     assert.deepEqual(shown, expected, id)
   }
   for (const id of there.keys()) assert.ok(states.has(id), `${id} is unknown`)

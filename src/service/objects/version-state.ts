@@ -19,6 +19,7 @@ import { NULL_VERSION, type ObjectEvent } from '../../change/object-event.ts'
 import {
   instantOf,
   instantOfSequence,
+  RECORDED_SOURCE,
   type Sequencer,
   sequenceNumber,
   sequencerOfEvent,
@@ -117,9 +118,10 @@ export function tipOf(state: VersionState): ObjectEvent | undefined {
   return state.bySequencer ?? state.byTime
 }
 
-function mergeTip(before: VersionState, event: ObjectEvent): Merged {
+function mergeTip(known: VersionState, event: ObjectEvent): Merged {
   // A time that is none is refused before it is kept.
   instantOf(event.time)
+  const before = withSender(known, event)
   const tipBefore = tipOf(before)
   if (tipBefore !== undefined && isSameEvent(tipBefore, event)) {
     return { state: before, effect: 'duplicate', changed: false, decided: false }
@@ -161,6 +163,20 @@ function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
   return { state, effect: at === before.update ? 'duplicate' : 'ignored', changed, decided: false }
 }
 
+/**
+ * Events made anew from a journal (a state that was lost) have no sender: they take that of the first event that has one, so
+ * that sequencers go on deciding.
+ */
+function withSender(state: VersionState, { source }: ObjectEvent): VersionState {
+  if (source === RECORDED_SOURCE || tipOf(state)?.source !== RECORDED_SOURCE) return state
+  const sent = { ...state }
+  if (state.bySequencer !== undefined) sent.bySequencer = { ...state.bySequencer, source }
+  if (state.byTime !== undefined) sent.byTime = { ...state.byTime, source }
+  const tip = tipOf(sent)
+  if (tip !== undefined) noteMarker(sent, tip)
+  return sent
+}
+
 /** The greater of two; the known one when they are the same event. */
 function newer(known: ObjectEvent | undefined, event: ObjectEvent, compare: typeof compareByTime): ObjectEvent {
   return known === undefined || compare(event, known) > 0 ? event : known
@@ -181,7 +197,7 @@ function isRemoval(state: VersionState, tip: ObjectEvent): boolean {
 }
 
 /** The tags after an update, where it tells them. */
-function tagsSetBy(event: ObjectEvent): Record<string, string> | undefined {
+export function tagsSetBy(event: ObjectEvent): Record<string, string> | undefined {
   if (event.tags !== undefined) return event.tags
   return /^(?:ObjectTagging:Delete|ObjectCreated:DeleteTagging|Object Tags Deleted)/.test(event.name) ? {} : undefined
 }

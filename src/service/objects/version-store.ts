@@ -63,6 +63,13 @@ export interface VersionStore {
   /** All of them. What is merged during the walk shows if it lies ahead. */
   present(bucket: string): Generator<ObjectEvent>
   counts(): VersionCounts
+  /** Every version ever heard of, tombstones too, in no order that means anything. Nothing may be merged meanwhile. */
+  all(): Generator<VersionState>
+  /**
+   * Says that everything before `offset` is merged and passed on: for a store that was made anew, whose `applied` is then more
+   * than 0, so that it is told from one that is new.
+   */
+  setTaken(offset: number): void
   close(): void
 }
 
@@ -280,6 +287,21 @@ class SqliteVersionStore implements VersionStore {
     })
   }
 
+  *all(): Generator<VersionState> {
+    for (const row of this.#database.prepare('SELECT state FROM versions').iterate()) yield stateOf(row)
+  }
+
+  setTaken(offset: number): void {
+    guard(this.#path, () => {
+      this.#database.exec('BEGIN IMMEDIATE')
+      this.#setMeta.run(Math.max(offset, 1), 'applied')
+      this.#setMeta.run(offset, 'emitted')
+      this.#database.exec('COMMIT')
+    })
+    this.#applied = Math.max(offset, 1)
+    this.#emitted = offset
+  }
+
   close(): void {
     if (this.#database.isOpen) this.#database.close()
   }
@@ -307,6 +329,12 @@ function guard<T>(path: string, work: () => T): T {
     const code = (error as { errcode?: unknown }).errcode
     if (typeof code !== 'number') throw error
     const kind = (code & 0xff) === SQLITE_CORRUPT || code === SQLITE_NOTADB ? 'corrupt' : 'unavailable'
-    throw new Fault(kind, `The object versions in ${path} cannot be used: ${messageOf(error)}.`, { path, code }, error)
+    const advice = kind === 'corrupt' ? '' : ' See that the disk has room and is sound, then try again.'
+    throw new Fault(
+      kind,
+      `The object versions in ${path} cannot be used: ${messageOf(error)}.${advice}`,
+      { path, code },
+      error,
+    )
   }
 }

@@ -1,0 +1,45 @@
+/**
+ * A few entries of a log as a segment file of their own.
+ *
+ * DuckDB reads a segment from its first line, so that one entry that does not fit the table's types fails every range of
+ * the segment, whichever entries were asked for. A range that was halved to find it is therefore read from a file of its own.
+ */
+import { open, rm } from 'node:fs/promises'
+import { assert } from '../base/assert.ts'
+import { Fault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+import type { Log, Segment } from '../log/log.ts'
+
+/** Gives `work` a segment of exactly the entries [from, end), at `path` while it works. @throws Fault `unavailable` */
+export async function withSlice<T>(
+  log: Log,
+  range: { from: number; end: number },
+  path: string,
+  work: (slice: Segment) => Promise<T>,
+): Promise<T> {
+  try {
+    const bytes = await writeSlice(log, range, path)
+    return await work({ path, first: range.from, end: range.end, bytes })
+  } finally {
+    await rm(path, { force: true })
+  }
+}
+
+async function writeSlice(log: Log, { from, end }: { from: number; end: number }, path: string): Promise<number> {
+  try {
+    await using file = await open(path, 'w')
+    let bytes = 0
+    for (let at = from; at < end; ) {
+      const entries = await log.read(at, Math.min(end - at, limits.logBatchEntriesMax))
+      assert(entries.length > 0, 'the entries of a slice are in the log')
+      const text = entries.map((entry) => `${entry.text}\n`).join('')
+      await file.writeFile(text)
+      bytes += Buffer.byteLength(text)
+      at += entries.length
+    }
+    return bytes
+  } catch (error) {
+    if (error instanceof Fault) throw error
+    throw new Fault('unavailable', `cannot write ${path}: ${messageOf(error)}`, { path }, error)
+  }
+}
