@@ -65,6 +65,8 @@ export const limits = {
   compactTurnRowsMax: 4_000_000,
   /** Share of dead rows from which a file is rewritten by itself. */
   compactDeadShare: 0.3,
+  /** Rows of a row index's delta before it is merged into the base; a larger commit goes to the base at once. */
+  indexDeltaRowsMax: 300_000,
   /** Snapshots kept by default, by count and by age. */
   snapshotsKeptMin: 20,
   snapshotsKeptMax: 500,

@@ -9,6 +9,8 @@ export interface TableBounds extends CompactionBounds {
   snapshotsKeptMax: number
   /** Pause between two searches for files that nothing reaches, in ms. */
   orphanIntervalMs: number
+  /** Rows of the row index's delta before it is merged into the base. */
+  indexDeltaRowsMax: number
 }
 
 export const TABLE_BOUNDS: TableBounds = {
@@ -20,4 +22,5 @@ export const TABLE_BOUNDS: TableBounds = {
   manifestsMergeCount: limits.manifestsMergeCount,
   snapshotsKeptMax: limits.snapshotsKeptMax,
   orphanIntervalMs: limits.orphanIntervalMs,
+  indexDeltaRowsMax: limits.indexDeltaRowsMax,
 }

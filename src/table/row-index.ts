@@ -18,8 +18,6 @@ import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 
 /** Raised when the layout changes: an index of another layout is built anew. */
 const LAYOUT = 4
-/** The delta is merged into the base beyond so many rows, and a commit of more goes to the base at once. */
-const DELTA_ROWS_MAX = 300_000
 
 /** A data file whose rows the index knows. */
 export interface IndexedFile {
@@ -36,16 +34,19 @@ export class RowIndex {
   readonly #session: DuckSession
   readonly #alias: string
   readonly #path: string
+  /** The delta is merged into the base beyond so many rows. */
+  readonly #deltaRowsMax: number
   #snapshotId: bigint | null = null
   #nextFileId = 0
   #deltaRows = 0
   /** Of the last word in the delta. */
   #word = 0
 
-  private constructor(session: DuckSession, alias: string, path: string) {
+  private constructor(session: DuckSession, alias: string, path: string, deltaRowsMax: number) {
     this.#session = session
     this.#alias = alias
     this.#path = path
+    this.#deltaRowsMax = deltaRowsMax
   }
 
   /**
@@ -53,8 +54,14 @@ export class RowIndex {
    * empty index: it is a cache.
    * @param identity text that names table uuid and key columns
    */
-  static async open(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex> {
-    const index = new RowIndex(session, alias, path)
+  static async open(
+    session: DuckSession,
+    alias: string,
+    path: string,
+    identity: string,
+    deltaRowsMax: number = limits.indexDeltaRowsMax,
+  ): Promise<RowIndex> {
+    const index = new RowIndex(session, alias, path, deltaRowsMax)
     await settleWal(path)
     try {
       await index.#attach()
@@ -74,7 +81,7 @@ export class RowIndex {
 
   /** Opens an index to look at it, changing nothing. Null when there is none that belongs to the table. @throws Fault */
   static async peek(session: DuckSession, alias: string, path: string, identity: string): Promise<RowIndex | null> {
-    const index = new RowIndex(session, alias, path)
+    const index = new RowIndex(session, alias, path, limits.indexDeltaRowsMax)
     await index.#attach(' (READ_ONLY)')
     try {
       if (await index.#load(identity)) return index
@@ -188,7 +195,7 @@ export class RowIndex {
    * per key.
    */
   async put(rows: string, count: number): Promise<void> {
-    if (count > DELTA_ROWS_MAX) await this.#toBase(rows)
+    if (count > this.#deltaRowsMax) await this.#toBase(rows)
     else await this.#session.run(`INSERT INTO ${this.name('delta')} SELECT h, file, pos, ${++this.#word} FROM ${rows}`)
   }
 
@@ -220,7 +227,7 @@ export class RowIndex {
 
   /** Merges the delta into the base when it has grown past its bound, or when told to. */
   async merge(force = false): Promise<void> {
-    if (this.#deltaRows === 0 || (!force && this.#deltaRows <= DELTA_ROWS_MAX)) return
+    if (this.#deltaRows === 0 || (!force && this.#deltaRows <= this.#deltaRowsMax)) return
     await this.#session.transaction(() => this.#toBase(null))
     this.#deltaRows = 0
   }

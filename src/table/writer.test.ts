@@ -208,41 +208,45 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 for (const partitioned of [false, true]) {
   test(`any history, split and restarts give the table that a plain map gives (${partitioned ? 'partitioned and sorted' : 'unpartitioned'})`, async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
-        const bench = await openTableBench()
-        const wanted = new Map<string, string>()
-        let writer = await bench.openWriter(definition('model', 'upsert', partitioned))
-        try {
-          for (const one of [...steps, { kind: 'commit' as const }]) {
-            switch (one.kind) {
-              case 'change': {
-                const { op, row } = one.change
-                if (op === 'delete') wanted.delete(String(row['k']))
-                else wanted.set(String(row['k']), `${row['n']}/${row['part']}`)
-                await bench.append([one.change])
-                break
+      fc.asyncProperty(
+        fc.array(step, { minLength: 10, maxLength: 60 }),
+        fc.constantFrom(0, 3, 300_000),
+        async (steps, indexDeltaRowsMax) => {
+          const bench = await openTableBench()
+          const wanted = new Map<string, string>()
+          let writer = await bench.openWriter(definition('model', 'upsert', partitioned), { indexDeltaRowsMax })
+          try {
+            for (const one of [...steps, { kind: 'commit' as const }]) {
+              switch (one.kind) {
+                case 'change': {
+                  const { op, row } = one.change
+                  if (op === 'delete') wanted.delete(String(row['k']))
+                  else wanted.set(String(row['k']), `${row['n']}/${row['part']}`)
+                  await bench.append([one.change])
+                  break
+                }
+                case 'commit':
+                  await bench.commitAll(writer)
+                  assert.deepEqual(await contents(bench, writer), Object.fromEntries([...wanted].toSorted()))
+                  break
+                case 'upkeep':
+                  await upkeep(writer)
+                  break
+                case 'reopen':
+                case 'lose-index':
+                  await writer.close()
+                  if (one.kind === 'lose-index') await rm(bench.indexPath)
+                  writer = await bench.openWriter(definition('model', 'upsert', partitioned), { indexDeltaRowsMax })
+                  break
               }
-              case 'commit':
-                await bench.commitAll(writer)
-                assert.deepEqual(await contents(bench, writer), Object.fromEntries([...wanted].toSorted()))
-                break
-              case 'upkeep':
-                await upkeep(writer)
-                break
-              case 'reopen':
-              case 'lose-index':
-                await writer.close()
-                if (one.kind === 'lose-index') await rm(bench.indexPath)
-                writer = await bench.openWriter(definition('model', 'upsert', partitioned))
-                break
             }
+            await assertIndexAgrees(writer)
+            await writer.close()
+          } finally {
+            await bench.close()
           }
-          await assertIndexAgrees(writer)
-          await writer.close()
-        } finally {
-          await bench.close()
-        }
-      }),
+        },
+      ),
       { numRuns: 12, endOnFailure: true },
     )
   })

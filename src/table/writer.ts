@@ -84,7 +84,8 @@ export class TableWriter {
     assert(definition.key.length > 0, `a table written by ${definition.mode} has a key`)
     const identity = indexIdentity(table, definition.key)
     const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
-    const index = await RowIndex.open(parts.session, alias, options.indexPath, identity)
+    const { indexDeltaRowsMax } = options.bounds ?? TABLE_BOUNDS
+    const index = await RowIndex.open(parts.session, alias, options.indexPath, identity, indexDeltaRowsMax)
     const writer = new TableWriter(parts, options, index)
     await writer.#follow((current) => catchUp(must(writer.#index, 'index'), current))
     return writer

@@ -15,6 +15,7 @@ import { scanRelation } from '../../src/iceberg/scan/relation.ts'
 import type { Log } from '../../src/log/log.ts'
 import { openSegmentLog } from '../../src/log/segments.ts'
 import { openFileStore } from '../../src/store/file.ts'
+import { TABLE_BOUNDS, type TableBounds } from '../../src/table/bounds.ts'
 import type { TableDefinition } from '../../src/table/table.ts'
 import { TableWriter } from '../../src/table/writer.ts'
 
@@ -26,7 +27,7 @@ export interface TableBench {
   clock: Clock
   log: Log
   /** A writer of the table; the one before it must be closed. */
-  openWriter(definition: TableDefinition): Promise<TableWriter>
+  openWriter(definition: TableDefinition, bounds?: Partial<TableBounds>): Promise<TableWriter>
   append(changes: readonly Change[]): Promise<void>
   /** Commits everything in the log that the table does not hold yet. */
   commitAll(writer: TableWriter): Promise<void>
@@ -66,10 +67,10 @@ export async function openTableBench(): Promise<TableBench> {
     clock,
     log,
     indexPath,
-    openWriter: async (definition) =>
+    openWriter: async (definition, bounds) =>
       TableWriter.open(
         { catalog, io, clock, session: await duck.connect() },
-        { definition, indexPath, logName: 'changes' },
+        { definition, indexPath, logName: 'changes', bounds: { ...TABLE_BOUNDS, ...bounds } },
       ),
     append: async (changes) => {
       if (changes.length > 0) await log.append(changes.map((change) => tableChangeText({ input: 0, ...change })))

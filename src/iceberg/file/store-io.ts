@@ -108,7 +108,7 @@ class StoreIo implements FileIO {
     if (!plain.startsWith(prefix) || plain.length === prefix.length) {
       throw new Fault(
         'invalid',
-        `expected a location under ${this.#root}, got ${location}: no configured store serves it; add one for that place, or copy the table into this warehouse`,
+        `expected a location under ${this.#root}, got ${location}: tables name their files by whole paths, so a warehouse that was moved must go back, or a link at its old place must lead to the new one`,
         { location },
       )
     }
