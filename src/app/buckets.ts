@@ -13,6 +13,7 @@ import { type ExtractPool, type ExtractTask, openExtractPool, storeReader } from
 import { openFileStore } from '../store/file.ts'
 import type { Store } from '../store/store.ts'
 import type { Config } from './config.ts'
+import type { KnownDirectories } from './known-directories.ts'
 
 type Bucket =
   /** A directory kept in step; its events carry the etags of this store. */
@@ -22,26 +23,37 @@ type Bucket =
 
 export class Buckets {
   readonly #pool: ExtractPool
+  readonly #directories: KnownDirectories
   readonly #buckets = new Map<string, Bucket>()
   #objectsRoot: string | null = null
 
-  private constructor(pool: ExtractPool) {
+  private constructor(pool: ExtractPool, directories: KnownDirectories) {
     this.#pool = pool
+    this.#directories = directories
   }
 
-  static async open(config: Config, configDir: string): Promise<Buckets> {
+  static async open(config: Config, configDir: string, directories: KnownDirectories): Promise<Buckets> {
     const extractors = config.objects.extractors.map(({ module, name }) => ({
       module: path.resolve(configDir, module),
       ...(name === undefined ? {} : { name }),
     }))
-    return new Buckets(await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism() }))
+    return new Buckets(
+      await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism() }),
+      directories,
+    )
   }
 
-  /** Makes a directory the bucket of that name, and gives its store. */
+  /** Makes a directory the bucket of that name, now and in later runs, and gives its store. */
   async attachDirectory(bucket: string, root: string): Promise<Store> {
     const store = await openFileStore({ root })
     this.#buckets.set(bucket, { kind: 'directory', store })
+    await this.#directories.remember(bucket, root)
     return store
+  }
+
+  /** The directory that the bucket stood for until now, if it was one. */
+  directoryOf(bucket: string): string | undefined {
+    return this.#directories.rootOf(bucket)
   }
 
   /** Recorded objects: bucket B's key K is the file `<root>/B/K`, or `<root>/B/K@<version>` for a version of its own. */
@@ -51,7 +63,7 @@ export class Buckets {
 
   /** Facts of the object that a `create` event names. Never throws for what is wrong with the object. */
   async extract(event: ObjectEvent): Promise<Extraction> {
-    const bucket = await this.#bucketOf(event.bucket)
+    const bucket = await this.#bucketOf(event)
     if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
     let task: ExtractTask | Extraction
     try {
@@ -66,18 +78,23 @@ export class Buckets {
     await this.#pool.close()
   }
 
-  async #bucketOf(name: string): Promise<Bucket | null> {
+  async #bucketOf({ bucket: name, source }: ObjectEvent): Promise<Bucket | null> {
     const attached = this.#buckets.get(name)
-    if (attached !== undefined || this.#objectsRoot === null) return attached ?? null
+    if (attached !== undefined) return attached
+    const directory = source === 'directory' ? this.#directories.rootOf(name) : undefined
+    if (directory !== undefined) return this.#openBucket(name, 'directory', directory)
+    if (this.#objectsRoot === null) return null
     const root = path.join(this.#objectsRoot, name)
     // A bucket name is one part of a path; anything else would leave the folder.
-    const store =
-      path.dirname(root) === this.#objectsRoot
-        ? await openFileStore({ root, etag: 'md5', versions: true }).catch(() => null)
-        : null
-    // A folder that is not there may come: it is looked for again.
+    return path.dirname(root) === this.#objectsRoot ? this.#openBucket(name, 'recorded', root) : null
+  }
+
+  /** Null while the folder is not there: it may come, and is looked for again. */
+  async #openBucket(name: string, kind: Bucket['kind'], root: string): Promise<Bucket | null> {
+    const options = kind === 'recorded' ? ({ root, etag: 'md5', versions: true } as const) : { root }
+    const store = await openFileStore(options).catch(() => null)
     if (store === null) return null
-    const bucket: Bucket = { kind: 'recorded', store }
+    const bucket: Bucket = { kind, store }
     this.#buckets.set(name, bucket)
     return bucket
   }

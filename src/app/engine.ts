@@ -19,6 +19,7 @@ import { TableWriter } from '../table/writer.ts'
 import { Buckets } from './buckets.ts'
 import type { Config } from './config.ts'
 import { type Home, requireNoLoss } from './home.ts'
+import { KnownDirectories } from './known-directories.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { stateTrouble } from './state-trouble.ts'
@@ -132,7 +133,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const file = home.statePath('objects.db')
       throw new Fault('corrupt', `${file} ${trouble}; run tidewater doctor --repair to mend it`, { path: file })
     }
-    const buckets = await Buckets.open(config, options.configDir)
+    const directories = await KnownDirectories.open(home.stateDir)
+    const buckets = await Buckets.open(config, options.configDir, directories)
     closers.push(() => buckets.close())
     const objects = new ObjectsService({
       objects: objectsLog,

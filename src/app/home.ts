@@ -23,6 +23,7 @@ export interface Home {
   warehouseDir: string
   logsDir: string
   indexPath(table: string): string
+  stateDir: string
   statePath(name: string): string
   scratchDir: string
   spillDir: string
@@ -40,6 +41,7 @@ export function homeAt(dir: string | undefined, env: Readonly<Record<string, str
     warehouseUri: `file://${warehouseDir}`,
     logsDir: path.join(root, 'logs'),
     indexPath: (table) => path.join(root, 'index', `${table}.duckdb`),
+    stateDir: path.join(root, 'state'),
     statePath: (name) => path.join(root, 'state', name),
     scratchDir: path.join(root, 'tmp', 'scratch'),
     spillDir: path.join(root, 'tmp', 'spill'),
@@ -116,7 +118,7 @@ export async function prepareHome(home: Home): Promise<void> {
       home.warehouseDir,
       home.logsDir,
       path.join(home.dir, 'index'),
-      path.join(home.dir, 'state'),
+      home.stateDir,
       home.scratchDir,
       home.spillDir,
     ]) {

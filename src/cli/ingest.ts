@@ -5,21 +5,32 @@ import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
 import { type IngestCounts, ingestDirectory, ingestEvents } from '../app/ingest.ts'
 import { Fault } from '../base/fault.ts'
-import type { CommitReport } from '../table/table.ts'
-import { type HomeOptions, homeOption, requireFile, requireFolder, settingOf, withEngine } from './common.ts'
+import type { CommitReport, FeedEvent } from '../table/table.ts'
+import {
+  type HomeOptions,
+  homeOption,
+  interruptSignal,
+  requireFile,
+  requireFolder,
+  settingOf,
+  withEngine,
+} from './common.ts'
 import { type Progress, progressLine } from './progress.ts'
+import { tellCommit, watchDirectory } from './watch.ts'
 
 interface IngestOptions extends HomeOptions {
   bucket?: string
   events?: string
   objects?: string
   json?: boolean
+  watch?: boolean
 }
 
 export function addIngest(program: Command): void {
   homeOption(program.command('ingest [dir]'))
     .description('bring the tables in step with a directory, or with recorded notifications')
     .option('--bucket <name>', "name of the directory's bucket (default: the directory's own name)")
+    .option('--watch', 'go on watching the directory, one line per commit; Ctrl-C ends')
     .option('--events <file>', 'notifications, one JSON document on each line; - reads standard input')
     .option('--objects <dir>', 'with --events: where the bytes are, <dir>/<bucket>/<key> or <key>@<versionId>')
     .option('--json', 'print the counts as JSON')
@@ -28,6 +39,7 @@ export function addIngest(program: Command): void {
       `
 Examples:
   tidewater ingest ~/Pictures --bucket photos
+  tidewater ingest ~/Pictures --bucket photos --watch
   tidewater ingest --events notifications.jsonl --objects recorded/
   aws sqs receive-message --queue-url … | tidewater ingest --events - --objects recorded/
 
@@ -41,24 +53,32 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
       const setting = await settingOf(options)
       const progress = progressLine()
       const commits: CommitReport[] = []
-      const counts = await withEngine(
+      const signal = interruptSignal()
+      let tell = (event: FeedEvent) => {
+        if (event.kind === 'committed') commits.push(event.report)
+      }
+      await withEngine(
         {
           ...setting,
-          onEvent: (event) => {
-            if (event.kind === 'committed') commits.push(event.report)
-          },
+          onEvent: (event) => tell(event),
           onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} objects read`),
         },
-        (engine) => run(engine, dir, options, progress),
+        async (engine) => {
+          warnOfAnotherDirectory(engine, dir, options)
+          const counts = await run(engine, dir, options, progress)
+          progress.clear()
+          print(counts, commits, options.json === true)
+          if (options.watch !== true || dir === undefined || signal.aborted) return
+          tell = tellCommit
+          await watchDirectory(engine, path.resolve(dir), bucketOf(path.resolve(dir), options), signal)
+        },
       )
-      progress.clear()
-      print(counts, commits, options.json === true)
     })
 }
 
 /** What the command line names must be there before anything is opened or made. */
 async function check(dir: string | undefined, options: IngestOptions): Promise<void> {
-  const { bucket, events, objects } = options
+  const { bucket, events, objects, watch } = options
   if (dir !== undefined) {
     if (objects !== undefined)
       throw new Fault('invalid', '--objects goes with --events; a directory holds its own bytes')
@@ -66,9 +86,21 @@ async function check(dir: string | undefined, options: IngestOptions): Promise<v
     bucketOf(path.resolve(dir), options)
     return
   }
+  if (watch === true) throw new Fault('invalid', '--watch goes with a directory; a file of events has an end')
   if (bucket !== undefined) throw new Fault('invalid', '--bucket goes with a directory; events name their buckets')
   if (events !== undefined && events !== '-') await requireFile(events, '--events')
   if (objects !== undefined) await requireFolder(objects, '--objects')
+}
+
+/** The objects of the other directory are about to be taken for removed: that may be a slip. */
+function warnOfAnotherDirectory(engine: Engine, dir: string | undefined, options: IngestOptions): void {
+  if (dir === undefined) return
+  const root = path.resolve(dir)
+  const before = engine.buckets.directoryOf(bucketOf(root, options))
+  if (before === undefined || before === root) return
+  process.stderr.write(
+    `tidewater: bucket ${bucketOf(root, options)} stood for ${before} until now; what is only there counts as removed\n`,
+  )
 }
 
 function bucketOf(root: string, { bucket }: IngestOptions): string {

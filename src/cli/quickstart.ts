@@ -7,12 +7,13 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
-import { attachDirectory, ingestDirectory } from '../app/ingest.ts'
+import { ingestDirectory } from '../app/ingest.ts'
 import { openSql } from '../app/sql.ts'
 import { formatTable } from '../query/format.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { type HomeOptions, homeOption, interruptSignal, settingOf, withEngine } from './common.ts'
 import { progressLine } from './progress.ts'
+import { tellCommit, watchDirectory } from './watch.ts'
 
 const BUCKET = 'photos'
 const SAMPLES = fileURLToPath(new URL('../../examples/photos', import.meta.url))
@@ -66,11 +67,7 @@ export function addQuickstart(program: Command): void {
           print(howToGoOn(engine, options.once === true ? null : root))
           if (options.once === true || signal.aborted) return
           tell = tellCommit
-          engine.start((fault, retryInMs) => print(`waiting ${retryInMs} ms: ${fault.message}`))
-          const directory = await attachDirectory(engine, root, BUCKET)
-          await directory.watch(signal, (message) => print(message))
-          print('\nfinishing … (Ctrl-C again ends at once; what was accepted is not lost)')
-          await engine.finish()
+          await watchDirectory(engine, root, BUCKET, signal)
         },
       )
     })
@@ -102,24 +99,6 @@ function howToGoOn(engine: Engine, watched: string | null): string {
       : [`Change: drop, overwrite, rename or delete a photo in ${watched} and watch it arrive; Ctrl-C ends`]),
     '',
   ].join('\n')
-}
-
-function tellCommit(event: FeedEvent): void {
-  switch (event.kind) {
-    case 'committed': {
-      const { table, rowsWritten, rowsRemoved, snapshotId, elapsedMs } = event.report
-      print(
-        `${new Date().toISOString()} committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, snapshot ${snapshotId}, ${elapsedMs} ms`,
-      )
-      return
-    }
-    case 'stalled':
-      print(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
-      return
-    case 'unchanged':
-    case 'upkeep':
-      return
-  }
 }
 
 function print(text: string): void {

@@ -247,7 +247,9 @@ async function orphans(writer: TableWriter): Promise<string[]> {
 async function expire(writer: TableWriter): Promise<string[]> {
   const { catalog, io, clock } = writer.parts
   const before = await writer.load()
-  const keepMax = writer.bounds.snapshotsKeptMax
+  // What the table's owner wants kept at least goes before our bound.
+  const wanted = Number(before.metadata.properties['history.expire.min-snapshots-to-keep'] ?? 0)
+  const keepMax = Math.max(writer.bounds.snapshotsKeptMax, Number.isFinite(wanted) ? wanted : 0)
   if (before.metadata.snapshots.length < keepMax * 1.2) return []
   const { table: after } = await commitChange(catalog, before.ident, {
     commitId: uuidv7(clock.nowMs()),
