@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
+import { STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
 import { tableProblems } from './object-tables.ts'
 
 const tableSettings = z.strictObject({
@@ -53,6 +54,18 @@ const schema = z.strictObject({
       extractors: z.array(extractor).default([]),
       /** Worker threads for extractors; default: the number of cores. */
       workers: z.int().min(1).max(64).optional(),
+    })
+    .prefault({}),
+  /** Streams by name, see docs/streams.md. */
+  streams: z.record(z.string().regex(STREAM_NAME), streamSettings).default({}),
+  http: z
+    .strictObject({
+      host: z.string().default('127.0.0.1'),
+      port: z.int().min(0).max(65_535).optional(),
+      /** Origins that browsers may send from; `*`: all. */
+      cors: z.array(z.string()).default([]),
+      /** File of API keys, one per line; the variable TIDEWATER_API_KEYS adds to them. Path from the configuration file. */
+      keysFile: z.string().optional(),
     })
     .prefault({}),
   limits: z

@@ -148,9 +148,9 @@ async function examineOwned(owned: Owned, add: Add): Promise<void> {
   if (left > 0) add('tmp', 'note', `${left} files of a process that was ended; the next start removes them`)
   const statePath = home.statePath('objects.db')
   if (!(await isThere(statePath))) {
-    const lost = [...definitions.values()].some((definition) => {
+    const lost = [...definitions].some(([name, definition]) => {
       const table = tables.get(formatIdent(definition.ident))
-      return table !== undefined && definition !== deadLetterTable && committedOffset(table.metadata) > 0
+      return table !== undefined && definition !== deadLetterTable && committedOffset(table.metadata, name) > 0
     })
     if (lost)
       add(
@@ -189,7 +189,7 @@ function examinePosition({ tables, logs }: Owned, name: string, { ident }: Table
   const table = tables.get(formatIdent(ident))
   const log = logs.get(name)
   if (table === undefined || log === null) return table === undefined && log === undefined
-  const held = committedOffset(table.metadata)
+  const held = committedOffset(table.metadata, name)
   const end = log?.end ?? 0
   const start = log?.start ?? 0
   const subject = `log ${name}`
@@ -244,7 +244,7 @@ function examineState({ home, logs, tables, definitions }: Owned, versions: Vers
     applied,
     start,
     end,
-    journalHeld: held === undefined ? 0 : committedOffset(held.metadata),
+    journalHeld: held === undefined ? 0 : committedOffset(held.metadata, 'journal'),
   })
   if (trouble !== null) {
     add('state', 'problem', `${home.statePath('objects.db')} ${trouble}; ${REPAIR} mends it`)

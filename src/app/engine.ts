@@ -1,15 +1,17 @@
 /**
- * The whole pipeline wired: logs, the objects service, one feed per table. One process owns it per state folder; the
+ * The whole pipeline wired: logs, the objects service, streams, one feed per table. One process owns it per state folder; the
  * logs' locks see to that.
  */
 import { assert } from '../base/assert.ts'
 import { Fault, messageOf } from '../base/fault.ts'
+import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
 import { fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
+import { parseStream, Streams } from '../service/streams/streams.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
 import { upkeep } from '../table/upkeep.ts'
@@ -33,6 +35,7 @@ export interface EngineOptions {
 
 export interface Engine extends Reader {
   objects: ObjectsService
+  streams: Streams
   versions: VersionStore
   deadLetters: DeadLetters
   buckets: Buckets
@@ -146,12 +149,26 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
+    const streams = await Streams.open({
+      ...reader,
+      deadLetters,
+      openLog: (name) => openSegmentLog({ dir: home.logsDir, name }),
+      indexPath: (name) => home.indexPath(name),
+      memoryPath: home.statePath('streams.db'),
+      configured: Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings)),
+      takenTables: new Set([...parts.values()].map(({ definition }) => formatIdent(definition.ident))),
+      onEvent: (event) => options.onEvent?.(event),
+    })
+    closers.push(() => streams.close())
+
     const stop = async () => {
       await objects.stop()
+      await streams.stop()
       await Promise.all([...feeds.values()].map((feed) => feed.stop()))
     }
     const drain = async () => {
       await objects.drain()
+      await streams.drain()
       for (const feed of feeds.values()) await feed.drain()
     }
     await fillAddedColumns({
@@ -164,6 +181,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return {
       ...reader,
       objects,
+      streams,
       versions,
       deadLetters,
       buckets,
@@ -173,10 +191,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       drain,
       start: (onFault) => {
         objects.start(onFault)
+        streams.start()
         for (const feed of feeds.values()) feed.start()
         closers.push(stop)
       },
       finish: async () => {
+        await streams.end()
         await stop()
         await drain()
       },

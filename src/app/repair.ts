@@ -75,7 +75,7 @@ async function mendLogsAndState(reader: Reader, tell: Tell): Promise<void> {
   }
   const held = (name: string) => {
     const table = tables.get(name)
-    return table === undefined ? 0 : committedOffset(table.metadata)
+    return table === undefined ? 0 : committedOffset(table.metadata, name)
   }
   // The objects log first: while it is held nobody else writes to this home.
   const known = await readState(home)

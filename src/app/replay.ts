@@ -5,6 +5,7 @@ import type { ObjectEvent } from '../change/object-event.ts'
 import { readTableChange, tableChangeText } from '../change/table-change.ts'
 import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import { type DeadLetterStage, deadLetterTable, type StoredLetter } from '../service/deadletter/deadletter.ts'
+import { streamLogName } from '../service/streams/streams.ts'
 import { readNotification } from '../source/source.ts'
 import type { Engine } from './engine.ts'
 import { attachDirectory } from './ingest.ts'
@@ -52,6 +53,9 @@ async function replay(engine: Engine, letter: StoredLetter): Promise<boolean> {
   const text = Buffer.from(letter.payload).toString('utf8')
   try {
     switch (letter.stage) {
+      case 'record':
+        await engine.streams.get(letter.stream).retry(letter)
+        break
       case 'source': {
         const { events, problems } = readNotification(text)
         if (problems.length > 0) return false
@@ -76,11 +80,16 @@ async function replay(engine: Engine, letter: StoredLetter): Promise<boolean> {
 }
 
 /**
- * The journal takes the same change again. The other tables take what is known of the version now: the change itself
+ * The journal and streams take the same change again. The other tables take what is known of the version now: the change itself
  * may be older than what they hold.
  */
 async function replayChange(engine: Engine, stream: string, text: string): Promise<void> {
   const { input, op, row } = readTableChange(text)
+  const streamLog = engine.streams.list().find((candidate) => streamLogName(candidate.name) === stream)?.parts.log
+  if (streamLog !== undefined) {
+    await streamLog.append([tableChangeText({ input, op, row })])
+    return
+  }
   if (stream === 'journal') {
     await must(engine.logs.get(stream), 'the journal log').append([tableChangeText({ input, op, row })])
     return
@@ -98,8 +107,8 @@ async function openLetters(engine: Engine, { ids, stage }: ReplayOptions): Promi
   const wrong = ids.find((id) => !/^[0-9a-f]{4,32}$/.test(id))
   if (wrong !== undefined)
     throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${wrong}"`)
-  if (stage !== undefined && !/^(source|extract|commit)$/.test(stage))
-    throw new Fault('invalid', `--stage: expected source, extract or commit, got "${stage}"`)
+  if (stage !== undefined && !/^(record|source|extract|commit)$/.test(stage))
+    throw new Fault('invalid', `--stage: expected record, source, extract or commit, got "${stage}"`)
   const wanted = [
     "status = 'open'",
     ...(stage === undefined ? [] : [`stage = '${stage}'`]),

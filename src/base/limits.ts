@@ -112,6 +112,24 @@ export const limits = {
   /** Dead letters keep at most this much of a payload (the rest is named by length and hash). */
   deadLetterPayloadBytesMax: 1 * MiB,
 
+  /** Streams: one record's bytes, records and bytes of one request (after unpacking), and how deep a record nests. */
+  streamRecordBytesMax: 1000 * KiB,
+  streamRequestRecordsMax: 5_000,
+  streamRequestBytesMax: 16 * MiB,
+  streamDepthMax: 32,
+  /** Streams of one home, columns that a table may come to by itself, and problems told of one record. */
+  streamsMax: 200,
+  streamColumnsMax: 1_000,
+  streamProblemsMax: 5,
+  /** Bytes accepted that are not in the table yet, from which on a stream takes no more for the moment. */
+  streamBacklogBytesMax: 1024 * MiB,
+  /** What is remembered against repetition, per stream: producers, and requests by count and age. */
+  streamProducersKept: 100_000,
+  streamRequestsKept: 100_000,
+  streamRequestAgeMaxMs: 24 * 3600 * 1000,
+  /** A stream's schema is looked up again after so long: another engine may have changed the table. */
+  streamSchemaAgeMs: 1_000,
+
   /** SQL: what one statement may use and return. */
   queryMemoryMiB: 1024,
   queryTimeMs: 60_000,
@@ -157,6 +175,9 @@ assert(limits.logBatchBytesMax <= limits.logSegmentBytesMax, 'one full batch mus
 assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment must fit a commit')
 assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit what one object may cost')
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
+assert(limits.streamRequestBytesMax * 2 <= limits.logBatchBytesMax, 'one full request must fit an append')
+assert(limits.streamRequestRecordsMax < limits.logBatchEntriesMax, 'one full request must fit an append')
+assert(limits.streamRecordBytesMax <= limits.deadLetterPayloadBytesMax, 'a bad record must fit a dead letter')
 assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in hex must fit a log entry')
 assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')
 assert(

@@ -12,14 +12,32 @@ import { type Json, parseJson, stringifyJson } from '../base/json.ts'
 export interface TableChangeEntry {
   /** Offset, in the log that the stage read, of the entry that this change was made from. */
   input: number
-  /** `delete` needs only the key columns in `row`. */
-  op: 'upsert' | 'delete'
+  /** `delete` needs only the key columns in `row`. `none` changes nothing: it stands for what is remembered by it. */
+  op: 'upsert' | 'delete' | 'none'
   row: { [column: string]: Json | undefined }
+  /** Streams: who sent it, and its number there; see `service/streams/memory.ts`. */
+  producer?: [id: string, epoch: number, sequence: number]
+  /** Streams: the request that ends with this entry. */
+  request?: RememberedRequest
+}
+
+/** What is kept of a request so that its repetition gets the same answer and changes nothing. */
+export interface RememberedRequest {
+  key: string
+  /** SHA-256 of its records. */
+  digest: string
+  /** Arrival, ms since 1970. */
+  atMs: number
+  /** Records. Each has an entry before this one, in their order, but for those that `letters` names. */
+  count: number
+  /** Records that became dead letters: index, id of the letter, code, reason. */
+  letters: [index: number, id: string, code: string, message: string][]
 }
 
 /** Entry → the text that a log takes. */
 export function tableChangeText(entry: TableChangeEntry): string {
-  return stringifyJson({ input: entry.input, op: entry.op, row: entry.row })
+  const { input, op, row, producer, request } = entry
+  return stringifyJson({ input, op, row, producer, request })
 }
 
 /** The text of a log entry → what stands in it. The writer never calls this: DuckDB reads segments by itself. */

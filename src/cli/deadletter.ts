@@ -33,7 +33,7 @@ export function addDeadletter(program: Command): void {
     .action((id: string, options: LetterOptions) => show(id, options))
   homeOption(letters.command('replay [ids...]'))
     .description('send letters again: those named, or all open ones')
-    .option('--stage <stage>', 'only letters of this stage (source, extract, commit)')
+    .option('--stage <stage>', 'only letters of this stage (record, source, extract, commit)')
     .option('--objects <dir>', 'where the bytes of recorded objects are, as for ingest')
     .option('--directory <dir>', 'attach this directory as the bucket named by --bucket')
     .option('--bucket <name>', "name of the directory's bucket")

@@ -5,9 +5,12 @@ import { addCompletion } from './completion.ts'
 import { addDeadletter } from './deadletter.ts'
 import { addDoctor } from './doctor.ts'
 import { EXIT, reportFailure, reportUsage } from './exit.ts'
+import { addGenerate } from './generate.ts'
 import { addIngest } from './ingest.ts'
 import { addQuickstart } from './quickstart.ts'
 import { addSql } from './sql.ts'
+import { addStart } from './start.ts'
+import { addStream } from './stream.ts'
 import { addTable } from './table.ts'
 
 /** @param json errors of the command line are told as JSON by the caller: print nothing of them */
@@ -20,10 +23,13 @@ export function buildProgram(json = false): Command {
     .configureOutput(json ? { outputError: () => undefined, writeErr: () => undefined } : {})
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
   addQuickstart(program)
+  addStart(program)
   addIngest(program)
+  addStream(program)
   addSql(program)
   addTable(program)
   addDeadletter(program)
+  addGenerate(program)
   addDoctor(program)
   addCompletion(program)
   return program

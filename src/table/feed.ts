@@ -24,7 +24,10 @@ export interface FeedOptions {
   onPoison: (text: string, reason: Fault) => Promise<void>
   /** Runs after commits, on the feed's turn; returns what it did. */
   upkeep?: () => Promise<string[]>
+  /** How long a commit waits for more entries after the first; `hurry` ends the wait. */
   lingerMs?: number
+  /** Runs when [.., end) is in the table, before the log may forget it: whoever needs those entries takes them now. */
+  beforeTrim?: (end: number) => Promise<void>
 }
 
 export class TableFeed {
@@ -32,6 +35,8 @@ export class TableFeed {
   readonly #stop = new AbortController()
   #position: number
   #running: Promise<void> | null = null
+  /** Ends the wait for more entries. */
+  #hurry = new AbortController()
 
   private constructor(options: FeedOptions, position: number) {
     this.#options = options
@@ -67,6 +72,11 @@ export class TableFeed {
     await this.#running
   }
 
+  /** Commits without waiting for more, if there is anything to commit. */
+  hurry(): void {
+    this.#hurry.abort()
+  }
+
   /** Commits what the log holds now, in as many commits as it takes. @throws Fault of the first commit that fails */
   async drain(): Promise<void> {
     const { log } = this.#options
@@ -80,7 +90,7 @@ export class TableFeed {
     while (!signal.aborted) {
       try {
         await log.waitFor(this.#position, signal)
-        await clock.sleep(this.#options.lingerMs ?? limits.commitLingerMs, signal)
+        await this.#linger(signal)
       } catch (error) {
         if (signal.aborted) return
         throw error
@@ -97,6 +107,17 @@ export class TableFeed {
     }
   }
 
+  /** Lets more entries gather, until the time is over or somebody hurries. */
+  async #linger(signal: AbortSignal): Promise<void> {
+    const hurry = this.#hurry.signal
+    try {
+      await this.#options.clock.sleep(this.#options.lingerMs ?? limits.commitLingerMs, AbortSignal.any([signal, hurry]))
+    } catch (error) {
+      if (signal.aborted || !hurry.aborted) throw error
+    }
+    this.#hurry = new AbortController()
+  }
+
   async #commitNext(): Promise<void> {
     const { log, writer, onEvent } = this.#options
     const from = this.#position
@@ -106,6 +127,7 @@ export class TableFeed {
     if (end <= from) return
     await this.#commitRange(segments, from, end)
     this.#position = end
+    await this.#options.beforeTrim?.(end)
     await log.trim(end)
     for (const what of (await this.#options.upkeep?.()) ?? []) onEvent({ kind: 'upkeep', table: writer.name, what })
   }

@@ -7,7 +7,7 @@ import type { FileIO } from '../iceberg/file/file.ts'
 import { writeSnapshotFiles } from '../iceberg/file/snapshot-files.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import type { TableChange, TableMetadata } from '../iceberg/spec/table-metadata.ts'
-import { SUMMARY } from './table.ts'
+import { offsetProperty, SUMMARY } from './table.ts'
 
 export interface SnapshotPlan {
   dataFiles: readonly DataFile[]
@@ -47,8 +47,6 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
   })
   const offset = plan.summary[SUMMARY.offset]
   if (offset === undefined) return change
-  return {
-    ...change,
-    updates: [...change.updates, { action: 'set-properties', updates: { [SUMMARY.offset]: offset } }],
-  }
+  const facts = { [offsetProperty(plan.summary[SUMMARY.log])]: offset }
+  return { ...change, updates: [...change.updates, { action: 'set-properties', updates: facts }] }
 }

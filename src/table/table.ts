@@ -29,6 +29,11 @@ export const SUMMARY = {
   log: 'tidewater.log',
 } as const
 
+/** The table property that repeats the offset of a log, for when others have expired the snapshots that told it. */
+export function offsetProperty(log: string | undefined): string {
+  return log === undefined ? SUMMARY.offset : `${SUMMARY.offset}.${log}`
+}
+
 /**
  * - `append`: every entry becomes a row
  * - `upsert`: the entry with the greatest offset decides a key's row; `delete` removes it

@@ -218,7 +218,11 @@ async function replace(
         sameRows: true,
         mergeCount: writer.bounds.manifestsMergeCount,
         nowMs: clock.nowMs(),
-        summary: { [SUMMARY.commitId]: commitId, [SUMMARY.offset]: String(committedOffset(metadata)) },
+        summary: {
+          [SUMMARY.commitId]: commitId,
+          [SUMMARY.offset]: String(committedOffset(metadata, writer.logName)),
+          [SUMMARY.log]: writer.logName,
+        },
       })
     },
   })

@@ -30,7 +30,7 @@ import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
 import { catchUp, type IndexContext, indexIdentity, positions } from './index-upkeep.ts'
 import { RowIndex } from './row-index.ts'
 import { planSnapshot } from './snapshot-plan.ts'
-import { type CommitReport, SUMMARY, type TableDefinition } from './table.ts'
+import { type CommitReport, offsetProperty, SUMMARY, type TableDefinition } from './table.ts'
 import { ensureTable } from './table-setup.ts'
 import { keyHash, segmentRelation, valueExpression } from './transport.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
@@ -91,6 +91,11 @@ export class TableWriter {
     return writer
   }
 
+  /** Name of the log that it follows. */
+  get logName(): string {
+    return this.#logName
+  }
+
   /** Performs `work` on the table as it is now, again when others change it meanwhile. */
   async #follow<T>(work: (table: LoadedTable) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
@@ -126,7 +131,7 @@ export class TableWriter {
 
   /** End offset, exclusive, of what the table holds. 0 for a table that never took an entry. */
   async committedOffset(): Promise<number> {
-    return committedOffset((await this.load()).metadata)
+    return committedOffset((await this.load()).metadata, this.#logName)
   }
 
   /**
@@ -138,7 +143,7 @@ export class TableWriter {
     const startedMs = this.#parts.clock.nowMs()
     const committed = this.#follow(async (table) => {
       if (this.#index !== null) await catchUp(this.#index, table)
-      const held = committedOffset(table.metadata)
+      const held = committedOffset(table.metadata, this.#logName)
       if (held >= end) return null
       const report = await this.#attempt(table, segments, Math.max(from, held), end)
       return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
@@ -366,23 +371,25 @@ export function committedSnapshot(metadata: TableMetadata, commitId: string): bi
 }
 
 /**
- * The offset up to which entries were committed, whatever became of them: that of the newest snapshot of ours in the current
- * one's ancestry, or the table property of the same name if that is greater. The property tells it when others expired our
- * snapshots beneath theirs, and when the table was rolled back: what was undone stays so, also after a restart.
+/**
+ * The offset up to which entries of a log were committed, whatever became of them: that of the newest snapshot of the log in the
+ * current one's ancestry, or the table property of the log if that is greater. A table may have followed another log before. The
+ * property tells it when others expired our snapshots beneath theirs, and when the table was rolled back: what was undone stays
+ * so, also after a restart.
  */
-export function committedOffset(metadata: TableMetadata): number {
-  const property = metadata.properties[SUMMARY.offset] ?? ''
-  return Math.max(ancestryOffset(metadata), /^\d{1,15}$/.test(property) ? Number(property) : 0)
+export function committedOffset(metadata: TableMetadata, logName: string): number {
+  const property = metadata.properties[offsetProperty(logName)] ?? ''
+  return Math.max(ancestryOffset(metadata, logName), /^\d{1,15}$/.test(property) ? Number(property) : 0)
 }
 
-function ancestryOffset(metadata: TableMetadata): number {
+function ancestryOffset(metadata: TableMetadata, logName: string): number {
   const byId = new Map(metadata.snapshots.map((snapshot) => [snapshot['snapshot-id'], snapshot]))
   let id = metadata['current-snapshot-id']
   for (let steps = 0; id !== undefined && steps <= metadata.snapshots.length; steps++) {
     const snapshot = byId.get(id)
     if (snapshot === undefined) break
     const offset = snapshot.summary[SUMMARY.offset]
-    if (offset !== undefined) return Number(offset)
+    if (offset !== undefined && (snapshot.summary[SUMMARY.log] ?? logName) === logName) return Number(offset)
     id = snapshot['parent-snapshot-id']
   }
   return 0

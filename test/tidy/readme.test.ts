@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, normalize } from 'node:path'
 import { after, before, test } from 'node:test'
 import { blocksOf, copyProject, runBlocks } from './readme.ts'
 import { projectFolder, projectPaths, readFiles } from './tree.ts'
 
-const readme = join(projectFolder, 'README.md')
 const blockMs = 120_000
 
 let folder: string
@@ -23,27 +23,45 @@ function readersEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), PATH: path.join(':'), npm_config_cache: join(folder, 'npm-cache') }
 }
 
-test('the commands of README.md run in a fresh clone', {
-  skip: existsSync(readme) ? false : 'README.md is not there',
-}, async () => {
-  // Otherwise the first command would install into the folder that the copy shares with this one.
-  const lock = createHash('sha256')
-    .update(readFileSync(join(projectFolder, 'package-lock.json')))
-    .digest('hex')
-  const stamp = readFileSync(join(projectFolder, 'node_modules', '.tidewater-install'), 'utf8')
-  assert.ok(
-    stamp.startsWith(lock),
-    'the dependencies are not those of package-lock.json; run npm test, which installs them',
-  )
+for (const page of ['README.md', 'docs/streams.md']) {
+  test(`the commands of ${page} run in a fresh clone`, async () => {
+    // Otherwise the first command would install into the folder that the copy shares with this one.
+    const lock = createHash('sha256')
+      .update(readFileSync(join(projectFolder, 'package-lock.json')))
+      .digest('hex')
+    const stamp = readFileSync(join(projectFolder, 'node_modules', '.tidewater-install'), 'utf8')
+    assert.ok(
+      stamp.startsWith(lock),
+      'the dependencies are not those of package-lock.json; run npm test, which installs them',
+    )
 
-  const clone = join(folder, 'clone')
-  copyProject(clone)
-  const blocks = blocksOf(readFileSync(readme, 'utf8'))
-  assert.ok(blocks.length > 0, 'README.md marks no block with "sh run"')
-  for (const { block, exitCode, output } of await runBlocks(blocks, clone, readersEnvironment(), blockMs)) {
-    assert.equal(exitCode, 0, `README.md:${block.line} ended with ${exitCode}:\n${block.script}\n${output}`)
-  }
-})
+    const clone = join(folder, page.replaceAll('/', '-'))
+    copyProject(clone)
+    const blocks = blocksOf(readFileSync(join(projectFolder, page), 'utf8'))
+    assert.ok(blocks.length > 0, `${page} marks no block with "sh run"`)
+    // The page's port may be taken on this machine.
+    const port = await freePort()
+    const env = {
+      ...readersEnvironment(),
+      TIDEWATER_PORT: String(port),
+      ...(blocks.some((block) => block.background) ? { TIDEWATER_API_URL: `http://127.0.0.1:${port}` } : {}),
+    }
+    for (const { block, exitCode, output } of await runBlocks(blocks, clone, env, blockMs)) {
+      assert.equal(exitCode, 0, `${page}:${block.line} ended with ${exitCode}:\n${block.script}\n${output}`)
+    }
+  })
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
 
 test('every link from one page of the project to a file leads to it', () => {
   assert.deepEqual(

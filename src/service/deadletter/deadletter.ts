@@ -14,11 +14,12 @@ import type { TableDefinition } from '../../table/table.ts'
 
 /**
  * Where it failed, which decides what its bytes are and how it is replayed:
+ * - `record`: a record that its stream could not turn into a row; the bytes are the record as it came
  * - `source`: a notification that could not be understood; the bytes are the document as it came
  * - `extract`: an object whose bytes an extractor could not read; the bytes are the object event as JSON
  * - `commit`: a change that its table refused; the bytes are the log entry
  */
-export type DeadLetterStage = 'source' | 'extract' | 'commit'
+export type DeadLetterStage = 'record' | 'source' | 'extract' | 'commit'
 
 export interface DeadLetter {
   stage: DeadLetterStage
@@ -97,6 +98,13 @@ export class DeadLetters {
   }
 
   async #append(letters: readonly StoredLetter[]): Promise<void> {
+    let batch: string[] = []
+    let bytes = 0
+    const flush = async () => {
+      if (batch.length > 0) await this.#log.append(batch)
+      batch = []
+      bytes = 0
+    }
     const updatedAt = new Date(this.#clock.nowMs()).toISOString().replace('T', ' ').replace('Z', '')
     for (const letter of letters) {
       const row = {
@@ -111,7 +119,12 @@ export class DeadLetters {
         status: letter.status,
         updated_at: updatedAt,
       }
-      await this.#log.append([tableChangeText({ input: 0, op: 'upsert', row })])
+      const text = tableChangeText({ input: 0, op: 'upsert', row })
+      const size = Buffer.byteLength(text)
+      if (bytes + size > limits.logBatchBytesMax || batch.length === limits.logBatchEntriesMax) await flush()
+      batch.push(text)
+      bytes += size
     }
+    await flush()
   }
 }

@@ -1,0 +1,102 @@
+/** `tidewater start`: everything that the configuration names, until it is told to end. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Command } from 'commander'
+import type { Engine } from '../app/engine.ts'
+import { Fault, messageOf } from '../base/fault.ts'
+import { type ApiKey, PORT_DEFAULT, parseKeys, type Server, startServer } from '../http/http.ts'
+import type { FeedEvent } from '../table/table.ts'
+import { type HomeOptions, homeOption, interruptSignal, type Setting, settingOf, withEngine } from './common.ts'
+
+interface StartOptions extends HomeOptions {
+  host?: string
+  port?: string
+}
+
+export function addStart(program: Command): void {
+  homeOption(program.command('start'))
+    .description('serve everything that is configured, until Ctrl-C or SIGTERM')
+    .option('--host <name>', 'address to listen on (default: http.host, or 127.0.0.1)')
+    .option('--port <n>', 'port to listen on, 0 for a free one (default: http.port, TIDEWATER_PORT, or 8321)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tidewater start
+  tidewater start --home /var/lib/tidewater --port 9000
+
+Prints one line on standard output when it takes requests. When it is told to end, it answers what is under way, commits what it
+has taken, and ends with exit code 0. API keys: http.keysFile, and the variable TIDEWATER_API_KEYS.`,
+    )
+    .action(async (options: StartOptions) => {
+      const setting = await settingOf(options)
+      const keys = await keysOf(setting)
+      const signal = interruptSignal()
+      await withEngine({ ...setting, onEvent: tell }, async (engine) => {
+        engine.start((fault, retryInMs) => log(`waiting ${retryInMs} ms: ${fault.message}`))
+        const server = await serve(engine, setting, options, keys)
+        process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
+        await aborted(signal)
+        log('ending: no more requests are taken, what was taken is committed')
+        await server.close()
+        await engine.finish()
+      })
+    })
+}
+
+/** @throws Fault `invalid` for a port that is none */
+async function serve(engine: Engine, { config }: Setting, options: StartOptions, keys: ApiKey[]): Promise<Server> {
+  const port = options.port ?? String(config.http.port ?? process.env['TIDEWATER_PORT'] ?? PORT_DEFAULT)
+  if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
+    throw new Fault('invalid', `--port: expected a number from 0 to 65535, got "${port}"`)
+  return startServer({
+    streams: engine.streams,
+    clock: engine.clock,
+    host: options.host ?? config.http.host,
+    port: Number(port),
+    keys,
+    cors: config.http.cors,
+    onUnexpected: (error) => log(`unexpected: ${error instanceof Error ? error.stack : messageOf(error)}`),
+  })
+}
+
+async function keysOf({ config, configDir }: Setting): Promise<ApiKey[]> {
+  const { keysFile } = config.http
+  const texts: string[] = []
+  if (keysFile !== undefined) {
+    const file = path.resolve(configDir, keysFile)
+    texts.push(
+      await readFile(file, 'utf8').catch((error: unknown) => {
+        throw new Fault('not-found', `http.keysFile: cannot read ${file}: ${messageOf(error)}`)
+      }),
+    )
+  }
+  const fromEnv = process.env['TIDEWATER_API_KEYS']
+  if (fromEnv !== undefined) texts.push(fromEnv)
+  return parseKeys(texts.join('\n'), keysFile === undefined ? 'TIDEWATER_API_KEYS' : 'the API keys')
+}
+
+function tell(event: FeedEvent): void {
+  switch (event.kind) {
+    case 'committed': {
+      const { table, rowsWritten, rowsRemoved, elapsedMs } = event.report
+      log(`committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, ${elapsedMs} ms`)
+      return
+    }
+    case 'stalled':
+      log(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
+      return
+    case 'unchanged':
+    case 'upkeep':
+      return
+  }
+}
+
+function log(text: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${text}\n`)
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((done) => signal.addEventListener('abort', () => done(), { once: true }))
+}

@@ -1,0 +1,57 @@
+/** The one table from what went wrong to an HTTP status, and a failure as a document. */
+import type { FaultKind } from '../base/fault.ts'
+import { isFault, messageOf } from '../base/fault.ts'
+
+const STATUS: Record<FaultKind, number> = {
+  invalid: 400,
+  unsupported: 400,
+  'not-found': 404,
+  conflict: 409,
+  superseded: 409,
+  corrupt: 500,
+  limit: 413,
+  unavailable: 503,
+  'commit-unknown': 503,
+  cancelled: 503,
+}
+
+/** Seconds after which a refused request may come again. */
+const RETRY_AFTER = { backlog: 2, unavailable: 5 }
+
+export interface Failure {
+  status: number
+  kind: FaultKind | 'unexpected' | 'unauthenticated' | 'forbidden'
+  message: string
+  retryAfterSeconds?: number
+}
+
+/** A failure that is about the request's way here, not about what it asks. */
+export class HttpProblem extends Error {
+  readonly failure: Failure
+
+  constructor(status: number, kind: Failure['kind'], message: string) {
+    super(message)
+    this.failure = { status, kind, message }
+  }
+}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof HttpProblem) return error.failure
+  if (isFault(error)) {
+    const { kind, message, facts } = error
+    if (facts['backlogBytes'] !== undefined)
+      return { status: 429, kind, message, retryAfterSeconds: RETRY_AFTER.backlog }
+    const status = STATUS[kind]
+    return { status, kind, message, ...(status === 503 ? { retryAfterSeconds: RETRY_AFTER.unavailable } : {}) }
+  }
+  // What Fastify itself refuses: a body that is too large, a path that cannot be decoded.
+  const status = (error as { statusCode?: unknown } | null)?.statusCode
+  if (status === 413) return { status, kind: 'limit', message: messageOf(error) }
+  if (typeof status === 'number' && status >= 400 && status < 500)
+    return { status, kind: 'invalid', message: messageOf(error) }
+  return {
+    status: 500,
+    kind: 'unexpected',
+    message: 'something unforeseen happened; the server has told it on its standard error',
+  }
+}

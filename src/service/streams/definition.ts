@@ -1,0 +1,119 @@
+/** What a stream is: its destination and its rules, as configuration and the API give them, checked as a whole. */
+import { z } from 'zod'
+import { Fault, messageOf } from '../../base/fault.ts'
+import { limits } from '../../base/limits.ts'
+import { parseIdent } from '../../iceberg/catalog/catalog.ts'
+import type { NestedField, Schema } from '../../iceberg/spec/table-metadata.ts'
+import { parseSpecText } from '../../iceberg/spec/term-text.ts'
+import { parseTypeText } from '../../iceberg/spec/type-text.ts'
+import type { TableDefinition } from '../../table/table.ts'
+import { transportType } from '../../table/transport.ts'
+
+/** Letters, digits, `.`, `_`, `-`, at most 64, as delivery streams have them. */
+export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}$/
+
+export const streamSettings = z.strictObject({
+  /** Destination, e.g. `demo.web_events`. It is created when `columns` are given and it is not there. */
+  table: z.string().min(3).max(400),
+  /** Columns that identify a row: records then insert, update or delete by them. Empty: every record becomes a row. */
+  uniqueKeys: z.array(z.string()).max(32).default([]),
+  /** Columns by name, e.g. `STRING NOT NULL`. Absent: those of the table that is there. */
+  columns: z.record(z.string().min(1).max(255), z.string().min(1).max(10_000)).optional(),
+  /** Partition terms, taken when the table is created. */
+  partitioning: z.array(z.string()).max(32).default([]),
+  /** Iceberg table properties. */
+  properties: z.record(z.string(), z.string()).default({}),
+  /** What becomes of a record's members without a column: left out, the record refused, or the table gets the column. */
+  unknownFields: z.enum(['drop', 'dead-letter', 'evolve']).default('dead-letter'),
+  /** Member that says `insert`, `update` or `delete`; it does not become a column. Needs `uniqueKeys`. */
+  operationField: z.string().min(1).max(255).optional(),
+  /** What a number in a timestamp column counts since 1970; absent: numbers are refused there. */
+  epochUnit: z.enum(['s', 'ms', 'us']).optional(),
+  /** A commit is made when either is reached. */
+  buffer: z
+    .strictObject({
+      seconds: z.number().min(0).max(900).default(5),
+      mebibytes: z.number().min(0.01).max(128).default(64),
+    })
+    .prefault({}),
+})
+
+export type StreamInput = z.input<typeof streamSettings>
+export type StreamSettings = z.output<typeof streamSettings>
+
+export interface StreamDefinition extends StreamSettings {
+  name: string
+}
+
+/** @throws Fault `invalid` naming every problem */
+export function parseStream(name: string, input: unknown): StreamDefinition {
+  if (!STREAM_NAME.test(name)) {
+    throw new Fault(
+      'invalid',
+      `a stream's name has 1 to 64 letters, digits, ".", "_" or "-", got ${JSON.stringify(name.slice(0, 80))}`,
+    )
+  }
+  const result = streamSettings.safeParse(input)
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`)
+    throw new Fault('invalid', `stream ${name}: ${problems.join('; ')}`)
+  }
+  const settings = result.data
+  try {
+    parseIdent(settings.table)
+    if (settings.operationField !== undefined && settings.uniqueKeys.length === 0) {
+      throw new Fault('invalid', 'operationField needs uniqueKeys: without a key there is nothing to update or delete')
+    }
+    if (settings.columns !== undefined) tableOf(settings, schemaOf(settings.columns, settings.uniqueKeys))
+  } catch (error) {
+    throw new Fault('invalid', `stream ${name}: ${messageOf(error)}`, {}, error)
+  }
+  return { name, ...settings }
+}
+
+/** Columns as a schema; key columns are required. @throws Fault `invalid` naming the column */
+export function schemaOf(columns: Readonly<Record<string, string>>, key: readonly string[]): Schema {
+  let lastId = 0
+  const fields = Object.entries(columns).map(([name, text]): NestedField => {
+    const [, typeText = text, notNull] = /^(.*?)(\s+not\s+null)?\s*$/is.exec(text) ?? []
+    const id = ++lastId
+    try {
+      const type = parseTypeText(typeText, () => ++lastId)
+      transportType(type)
+      return { id, name, required: notNull !== undefined || key.includes(name), type }
+    } catch (error) {
+      throw new Fault('invalid', `columns.${name}: ${messageOf(error)}`)
+    }
+  })
+  return { type: 'struct', 'schema-id': 0, fields }
+}
+
+/** The table that a stream writes. @throws Fault `invalid` (names, key columns, partition terms) */
+export function tableOf(settings: StreamSettings, schema: Schema): TableDefinition {
+  const { uniqueKeys: key, table, properties, partitioning } = settings
+  const names = new Set<string>()
+  for (const { name } of schema.fields) {
+    if (names.has(name.toLowerCase())) throw new Fault('invalid', `two columns are named "${name}" but for case`)
+    names.add(name.toLowerCase())
+  }
+  if (schema.fields.length === 0) throw new Fault('invalid', 'columns: expected at least one')
+  if (schema.fields.length > limits.streamColumnsMax)
+    throw new Fault('invalid', `columns: expected at most ${limits.streamColumnsMax}, got ${schema.fields.length}`)
+  const keyFields = key.map((name) => {
+    const field = schema.fields.find((candidate) => candidate.name === name)
+    if (field === undefined) throw new Fault('invalid', `uniqueKeys: the table has no column "${name}"`)
+    if (typeof field.type !== 'string')
+      throw new Fault('invalid', `uniqueKeys: "${name}" is nested, and cannot identify a row`)
+    if (!field.required)
+      throw new Fault('invalid', `uniqueKeys: "${name}" may be null in the table, and cannot identify a row`)
+    return field.id
+  })
+  return {
+    ident: parseIdent(table),
+    key,
+    mode: key.length === 0 ? 'append' : 'upsert',
+    schema: keyFields.length === 0 ? schema : { ...schema, 'identifier-field-ids': keyFields },
+    properties,
+    ...(partitioning.length === 0 ? {} : { spec: parseSpecText(partitioning.join(', '), schema) }),
+  }
+}

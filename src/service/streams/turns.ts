@@ -1,0 +1,18 @@
+/** One at a time per name, in the order of arrival; different names do not wait for each other. */
+export class Turns {
+  readonly #last = new Map<string, Promise<unknown>>()
+
+  /** Runs `work` when nobody before holds `name`; without a name at once. */
+  async take<T>(name: string | null, work: () => Promise<T>): Promise<T> {
+    if (name === null) return work()
+    const before = this.#last.get(name) ?? Promise.resolve()
+    const mine = before.then(work, work)
+    const settled = mine.catch(() => undefined)
+    this.#last.set(name, settled)
+    try {
+      return await mine
+    } finally {
+      if (this.#last.get(name) === settled) this.#last.delete(name)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+/** The HTTP server on an engine in a temporary home, within this process. */
+
+import type { ConfigInput } from '../../src/app/config.ts'
+import { type ServerOptions, startServer } from '../../src/http/http.ts'
+import { type EngineBench, withEngine } from './engine-bench.ts'
+
+export interface HttpBench {
+  bench: EngineBench
+  url: string
+  /** What was told as a bug. */
+  unexpected: unknown[]
+  send(method: string, path: string, body?: string | Uint8Array, headers?: Record<string, string>): Promise<Reply>
+}
+
+export interface Reply {
+  status: number
+  headers: Headers
+  body: unknown
+}
+
+export async function withServer(
+  config: ConfigInput,
+  options: Partial<ServerOptions>,
+  work: (http: HttpBench) => Promise<void>,
+): Promise<void> {
+  await withEngine(config, async (bench) => {
+    const unexpected: unknown[] = []
+    const { streams, clock } = bench.engine
+    const server = await startServer({
+      streams,
+      clock,
+      host: '127.0.0.1',
+      port: 0,
+      keys: [],
+      cors: [],
+      onUnexpected: (error) => unexpected.push(error),
+      ...options,
+    })
+    try {
+      await work({
+        bench,
+        unexpected,
+        url: server.url,
+        send: async (method, path, body, headers = {}) => {
+          const response = await fetch(`${server.url}${path}`, {
+            method,
+            headers,
+            ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Uint8Array(body) }),
+          })
+          const text = await response.text()
+          return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
+        },
+      })
+    } finally {
+      await server.close()
+    }
+  })
+}
