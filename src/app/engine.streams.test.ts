@@ -43,7 +43,7 @@ test('a request that comes again with its key gets the same answer, also after a
     const first = await bench.engine.streams.get('events').accept(records, identity)
     assert.equal(first.repeated, false)
     const again = await bench.engine.streams.get('events').accept(records, identity)
-    assert.deepEqual(again, { results: first.results, repeated: true })
+    assert.deepEqual(again, { ...first, repeated: true })
     await bench.restart()
     assert.deepEqual(await bench.engine.streams.get('events').accept(records, identity), again)
     await bench.engine.drain()
@@ -206,5 +206,102 @@ test('a commit comes when the time or the size of the buffer is reached', async 
     await streams.get('small').accept(recordsOf({ id: 2, name: 'x'.repeat(20_000) }))
     for (let tries = 0; tries < 100 && (await rows('demo.small')) === 0; tries++) await delay(50)
     assert.equal(await rows('demo.small'), 2)
+  })
+})
+
+test('a request can wait until its rows are in a snapshot, and is told when it takes too long', async () => {
+  await withEngine({ streams: { events: { ...events, buffer: { seconds: 0.05 } } } }, async (bench) => {
+    const { streams } = bench.engine
+    const stream = streams.get('events')
+    await assert.rejects(
+      stream.accept(recordsOf({ id: 1 }), {}, { waitMs: 20 }),
+      (error) => isFault(error, 'unavailable') && error.facts['accepted'] === true && error.facts['end'] === 1,
+    )
+    assert.deepEqual(
+      { waiting: stream.freshness().waitingEntries, committed: stream.freshness().destinations },
+      { waiting: 1, committed: [{ table: 'demo.events', committed: 0 }] },
+    )
+    streams.start()
+    const { end } = await stream.accept(recordsOf({ id: 2 }), {}, { waitMs: 30_000 })
+    assert.equal(end, 2)
+    assert.deepEqual(await bench.sql('SELECT count(*)::INTEGER AS n FROM demo.events'), [{ n: 2 }])
+    const { waitingEntries, waitingBytes, oldestWaitingMs, lastCommitMs } = stream.freshness()
+    assert.deepEqual(
+      { waitingEntries, waitingBytes, oldestWaitingMs },
+      { waitingEntries: 0, waitingBytes: 0, oldestWaitingMs: null },
+    )
+    assert.ok(lastCommitMs !== null)
+  })
+})
+
+test('a paused stream takes records and commits nothing until it goes on, also across a restart', async () => {
+  await withEngine({ streams: { events: { ...events, buffer: { seconds: 0 } } } }, async (bench) => {
+    const count = async () => (await bench.sql('SELECT count(*)::INTEGER AS n FROM demo.events'))[0]?.['n']
+    bench.engine.streams.start()
+    await bench.engine.streams.pause('events')
+    await bench.engine.streams.get('events').accept(recordsOf({ id: 1 }))
+    await bench.restart()
+    bench.engine.streams.start()
+    const stream = bench.engine.streams.get('events')
+    assert.equal(stream.freshness().paused, true)
+    await assert.rejects(stream.accept(recordsOf({ id: 2 }), {}, { waitMs: 300 }), /the records are taken/)
+    assert.equal(await count(), 0)
+    await bench.engine.streams.drain('events')
+    assert.equal(await count(), 2, 'told to, it commits all the same')
+    await bench.engine.streams.resume('events')
+    await stream.accept(recordsOf({ id: 3 }), {}, { waitMs: 30_000 })
+    assert.equal(await count(), 3)
+  })
+})
+
+test('records of several producers come in one request, and each owner has names of its own', async () => {
+  await withEngine({ streams: { events } }, async (bench) => {
+    const stream = bench.engine.streams.get('events')
+    const numbered = (id: string, sequence: number, value: unknown) => ({
+      ...recordOf(value),
+      producer: { id, epoch: 0, sequence },
+    })
+    const kinds = async (owner: string | undefined, ...records: ReturnType<typeof numbered>[]) =>
+      (await stream.accept(records, { owner })).results.map(({ kind }) => kind)
+    const first = [
+      numbered('a', 0, { id: 1 }),
+      numbered('b', 0, { id: 2 }),
+      numbered('a', 1, 'bad'),
+      numbered('b', 2, { id: 4 }),
+    ]
+    assert.deepEqual(await kinds('one', ...first), ['accepted', 'accepted', 'dead-letter', 'refused'])
+    assert.deepEqual(await kinds('one', ...first), ['repeated', 'repeated', 'repeated', 'refused'])
+    assert.deepEqual(await kinds('two', numbered('a', 0, { id: 5 })), ['accepted'])
+    await assert.rejects(
+      stream.accept([numbered('a', 2, { id: 6 }), recordOf({ id: 7 })], { owner: 'one' }),
+      /one with every record/,
+    )
+    await bench.engine.drain()
+    assert.deepEqual(
+      (await bench.sql('SELECT id FROM demo.events ORDER BY id')).map((row) => Number(row['id'])),
+      [1, 2, 5],
+    )
+  })
+})
+
+test('a stream gets other settings and tags, and has them after a restart', async () => {
+  await withEngine({}, async (bench) => {
+    await bench.engine.streams.create('events', events)
+    const stream = await bench.engine.streams.update('events', { ...events, unknownFields: 'drop' })
+    assert.equal(stream.version, 2)
+    assert.equal((await stream.accept(recordsOf({ id: 1, more: 'x' }))).results[0]?.kind, 'accepted')
+    await assert.rejects(bench.engine.streams.update('events', { ...events, uniqueKeys: ['id'] }), /cannot be changed/)
+    bench.engine.streams.tag(
+      'events',
+      new Map([
+        ['team', 'web'],
+        ['stage', 'test'],
+      ]),
+    )
+    bench.engine.streams.untag('events', ['stage'])
+    await bench.restart()
+    const again = bench.engine.streams.get('events')
+    assert.deepEqual([again.version, again.definition.unknownFields], [2, 'drop'])
+    assert.deepEqual([...bench.engine.streams.tags('events')], [['team', 'web']])
   })
 })

@@ -121,6 +121,8 @@ export const limits = {
   streamsMax: 200,
   streamColumnsMax: 1_000,
   streamProblemsMax: 5,
+  /** Tags of a stream. */
+  streamTagsMax: 50,
   /** Bytes accepted that are not in the table yet, from which on a stream takes no more for the moment. */
   streamBacklogBytesMax: 1024 * MiB,
   /** What is remembered against repetition, per stream: producers, and requests by count and age. */

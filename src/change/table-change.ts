@@ -15,6 +15,8 @@ export interface TableChangeEntry {
   /** `delete` needs only the key columns in `row`. `none` changes nothing: it stands for what is remembered by it. */
   op: 'upsert' | 'delete' | 'none'
   row: { [column: string]: Json | undefined }
+  /** `namespace.name` of the table that it is for; absent: the log's only table. */
+  to?: string
   /** Streams: who sent it, and its number there; see `service/streams/memory.ts`. */
   producer?: [id: string, epoch: number, sequence: number]
   /** Streams: the request that ends with this entry. */
@@ -28,16 +30,28 @@ export interface RememberedRequest {
   digest: string
   /** Arrival, ms since 1970. */
   atMs: number
-  /** Records. Each has an entry before this one, in their order, but for those that `letters` names. */
+  /** Records. Each has an entry before this one, in their order, but for those that `letters` and `dropped` name. */
   count: number
   /** Records that became dead letters: index, id of the letter, code, reason. */
   letters: [index: number, id: string, code: string, message: string][]
+  /** Records that were left out, by index; they have no entry either. */
+  dropped?: number[]
 }
 
 /** Entry → the text that a log takes. */
 export function tableChangeText(entry: TableChangeEntry): string {
-  const { input, op, row, producer, request } = entry
-  return stringifyJson({ input, op, row, producer, request })
+  const { to, input, op, row, producer, request } = entry
+  return stringifyJson({ to, input, op, row, producer, request })
+}
+
+/** The same for a row that is text already. `to` comes first, where a reader of many lines finds it without parsing them. */
+export function rowChangeText(
+  { to, input, op, producer }: Omit<TableChangeEntry, 'row' | 'request'>,
+  rowText: string,
+): string {
+  const head = to === undefined ? '' : `"to":${JSON.stringify(to)},`
+  const tail = producer === undefined ? '' : `,"producer":${JSON.stringify(producer)}`
+  return `{${head}"input":${input},"op":"${op}","row":${rowText}${tail}}`
 }
 
 /** The text of a log entry → what stands in it. The writer never calls this: DuckDB reads segments by itself. */

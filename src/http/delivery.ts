@@ -25,8 +25,10 @@ export function recordResponse(result: RecordResult): RecordResponse {
       return { RecordId: String(result.offset).padStart(20, '0') }
     case 'dead-letter':
       return { RecordId: `dead-letter-${result.letter}` }
+    case 'dropped':
+      return { RecordId: 'dropped' }
     case 'repeated':
-      return { RecordId: 'repeated' }
+      return { RecordId: result.offset === null ? 'repeated' : String(result.offset).padStart(20, '0') }
     case 'refused':
       return { ErrorCode: result.code, ErrorMessage: result.message }
   }

@@ -64,7 +64,7 @@ test('lines, arrays and gzip are taken, and every record is told of', async () =
     const lines = await post('{"id":1}\n\nbad\r\n{"id":2}', { 'content-type': 'application/x-ndjson' })
     assert.equal(lines.status, 200)
     const { results, ...counts } = lines.body as { results: { status: string; offset?: number; code?: string }[] }
-    assert.deepEqual(counts, { accepted: 2, deadLetters: 1, repeated: 0, refused: 0 })
+    assert.deepEqual(counts, { accepted: 2, deadLetters: 1, dropped: 0, repeated: 0, refused: 0, end: 2 })
     assert.deepEqual(
       results.map(({ status, offset, code }) => [status, offset ?? code]),
       [

@@ -108,7 +108,7 @@ export function operationOf(text: unknown): Operation | undefined {
 }
 
 /** The answer of `POST …/records`: counts, and every record in its order. */
-export function bulkAnswer({ results, repeated }: Acceptance): { status: number; body: object } {
+export function bulkAnswer({ results, repeated, end }: Acceptance): { status: number; body: object } {
   const count = (kind: RecordResult['kind']) => results.filter((result) => result.kind === kind).length
   const refused = count('refused')
   return {
@@ -116,8 +116,10 @@ export function bulkAnswer({ results, repeated }: Acceptance): { status: number;
     body: {
       accepted: count('accepted'),
       deadLetters: count('dead-letter'),
+      dropped: count('dropped'),
       repeated: repeated ? results.length : count('repeated'),
       refused,
+      end,
       results: results.map(({ kind, ...rest }) => ({ status: kind, ...rest })),
     },
   }

@@ -26,15 +26,19 @@ export interface FeedOptions {
   upkeep?: () => Promise<string[]>
   /** How long a commit waits for more entries after the first; `hurry` ends the wait. */
   lingerMs?: number
+  /** When the entry at an offset was accepted, ms since 1970; null when nobody knows. */
+  acceptedMs?: (offset: number) => number | null
   /** Runs when [.., end) is in the table, before the log may forget it: whoever needs those entries takes them now. */
   beforeTrim?: (end: number) => Promise<void>
 }
 
 export class TableFeed {
   readonly #options: FeedOptions
-  readonly #stop = new AbortController()
+  #stop = new AbortController()
   #position: number
   #running: Promise<void> | null = null
+  /** Commits are made one after the other, whoever asks. */
+  #turn: Promise<unknown> = Promise.resolve()
   /** Ends the wait for more entries. */
   #hurry = new AbortController()
 
@@ -61,15 +65,18 @@ export class TableFeed {
     return this.#position
   }
 
-  /** Follows the log until `stop`. */
+  /** Follows the log until `stop`. May be started again. */
   start(): void {
-    this.#running ??= this.#follow()
+    if (this.#running !== null) return
+    this.#stop = new AbortController()
+    this.#running = this.#follow(this.#stop.signal)
   }
 
   /** Ends after the commit under way. Entries not yet committed stay in the log. */
   async stop(): Promise<void> {
     this.#stop.abort()
     await this.#running
+    this.#running = null
   }
 
   /** Commits without waiting for more, if there is anything to commit. */
@@ -80,25 +87,27 @@ export class TableFeed {
   /** Commits what the log holds now, in as many commits as it takes. @throws Fault of the first commit that fails */
   async drain(): Promise<void> {
     const { log } = this.#options
-    while (this.#position < log.end) await this.#commitNext()
+    const { end } = log
+    while (this.#position < end) await this.#inTurn(() => this.#commitNext())
   }
 
-  async #follow(): Promise<void> {
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
     const { log, clock } = this.#options
-    const { signal } = this.#stop
     let failures = 0
     while (!signal.aborted) {
       try {
         await log.waitFor(this.#position, signal)
         await this.#linger(signal)
-      } catch (error) {
-        if (signal.aborted) return
-        throw error
-      }
-      try {
-        await this.#commitNext()
+        await this.#inTurn(() => this.#commitNext())
         failures = 0
       } catch (error) {
+        if (signal.aborted) return
         const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
         const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
         this.#options.onEvent({ kind: 'stalled', table: this.#options.writer.name, fault, retryInMs })
@@ -155,7 +164,10 @@ export class TableFeed {
       }
       return
     }
-    onEvent(report === null ? { kind: 'unchanged', table: writer.name, from, end } : { kind: 'committed', report })
+    if (report === null) return onEvent({ kind: 'unchanged', table: writer.name, from, end })
+    const oldestAtMs = this.#options.acceptedMs?.(from) ?? null
+    const oldestMs = oldestAtMs === null ? null : Math.max(0, this.#options.clock.nowMs() - oldestAtMs)
+    onEvent({ kind: 'committed', report: { ...report, oldestMs, waitingEntries: log.end - end } })
   }
 
   /** Commits a range that is read without its neighbours, which may be what the table refuses. */

@@ -67,9 +67,17 @@ export interface CommitReport {
   elapsedMs: number
 }
 
+/** How far a commit was behind. */
+export interface CommitLag {
+  /** Age of the oldest entry that it took, ms, when it was in a snapshot; null when that is not known. */
+  oldestMs: number | null
+  /** Entries of the log that wait for the next. */
+  waitingEntries: number
+}
+
 /** What a feed tells while it follows its log. */
 export type FeedEvent =
-  | { kind: 'committed'; report: CommitReport }
+  | { kind: 'committed'; report: CommitReport & CommitLag }
   /** Entries came but changed nothing (all repetitions): no snapshot was made. */
   | { kind: 'unchanged'; table: string; from: number; end: number }
   /** A commit failed for a reason that may pass; the feed tries again after `retryInMs`. */

@@ -25,8 +25,13 @@ export interface KnownRequest extends RememberedRequest {
   first: number
 }
 
-const LAYOUT = 1
-const CREATE = `
+const LAYOUT = 2
+/** What layout 2 added. */
+const CREATE_2 = `
+CREATE TABLE notes (stream TEXT PRIMARY KEY, version INTEGER NOT NULL, paused INTEGER NOT NULL, tags TEXT NOT NULL) STRICT;
+PRAGMA user_version = 2;
+`
+const CREATE_1 = `
 CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;
 CREATE TABLE applied (stream TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE TABLE producers (stream TEXT NOT NULL, id TEXT NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
@@ -35,13 +40,20 @@ CREATE INDEX producers_seen ON producers (stream, seen);
 CREATE TABLE requests (stream TEXT NOT NULL, key TEXT NOT NULL, at_ms INTEGER NOT NULL, seen INTEGER NOT NULL,
   body TEXT NOT NULL, PRIMARY KEY (stream, key)) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_seen ON requests (stream, seen);
-PRAGMA user_version = ${LAYOUT};
 `
 
 export interface StoredDefinition {
   name: string
   definition: string
   createdMs: number
+}
+
+/** What is set of a stream beside its settings. */
+export interface StreamNotes {
+  /** Grows with every change of the settings. */
+  version: number
+  paused: boolean
+  tags: Record<string, string>
 }
 
 export class StreamMemory {
@@ -54,7 +66,8 @@ export class StreamMemory {
       this.#db = new DatabaseSync(path)
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000')
       const version = Number(this.#db.prepare('PRAGMA user_version').get()?.['user_version'])
-      if (version === 0) this.#db.exec(`BEGIN; ${CREATE} COMMIT`)
+      if (version === 0) this.#db.exec(`BEGIN; ${CREATE_1} ${CREATE_2} COMMIT`)
+      else if (version === 1) this.#db.exec(`BEGIN; ${CREATE_2} COMMIT`)
       else if (version !== LAYOUT) throw new Error(`expected layout ${LAYOUT}, got ${version}`)
     } catch (error) {
       throw new Fault('unavailable', `cannot open ${path}: ${messageOf(error)}`, { path }, error)
@@ -79,7 +92,27 @@ export class StreamMemory {
   /** Durable when it returns. What was remembered of the stream stays: its log goes on if it is made again. */
   undefine(name: string): void {
     this.#run('DELETE FROM definitions WHERE name = ?', name)
+    this.#run('DELETE FROM notes WHERE stream = ?', name)
     this.#sync()
+  }
+
+  notes(stream: string): StreamNotes {
+    const row = this.#statement('SELECT version, paused, tags FROM notes WHERE stream = ?').get(stream)
+    if (row === undefined) return { version: 1, paused: false, tags: {} }
+    return {
+      version: Number(row['version']),
+      paused: row['paused'] === 1,
+      tags: JSON.parse(String(row['tags'])) as Record<string, string>,
+    }
+  }
+
+  /** Durable when it returns. */
+  note(stream: string, change: Partial<StreamNotes>): StreamNotes {
+    const notes = { ...this.notes(stream), ...change }
+    const { version, paused, tags } = notes
+    this.#run('INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)', stream, version, paused ? 1 : 0, JSON.stringify(tags))
+    this.#sync()
+    return notes
   }
 
   producer(stream: string, id: string): ProducerState | null {
@@ -108,7 +141,10 @@ export class StreamMemory {
 
   /** @param offset of the entry that carries it, which is the last one of the request */
   sawRequest(stream: string, offset: number, request: RememberedRequest): void {
-    const known: KnownRequest = { ...request, first: offset - (request.count - request.letters.length) }
+    const known: KnownRequest = {
+      ...request,
+      first: offset - (request.count - request.letters.length - (request.dropped?.length ?? 0)),
+    }
     this.#run(
       'INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?)',
       stream,

@@ -12,66 +12,39 @@
  * Crash story: killed before the append, nothing was taken (a dead letter may be there, and is the same row when it comes again);
  * killed after it, before the answer, the repetition finds what the log says.
  */
-import { createHash } from 'node:crypto'
+import { unreachable } from '../../base/assert.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
-import { type TableChangeEntry, tableChangeText } from '../../change/table-change.ts'
-import { evolveSchema } from '../../iceberg/action/evolve-schema.ts'
-import type { Catalog, LoadedTable } from '../../iceberg/catalog/catalog.ts'
-import { commitChange } from '../../iceberg/catalog/commit.ts'
+import { type RememberedRequest, rowChangeText, tableChangeText } from '../../change/table-change.ts'
+import { type Catalog, parseIdent } from '../../iceberg/catalog/catalog.ts'
 import { currentSchema } from '../../iceberg/spec/schema.ts'
 import type { Schema } from '../../iceberg/spec/table-metadata.ts'
 import type { Log } from '../../log/log.ts'
 import type { TableFeed } from '../../table/feed.ts'
 import type { TableWriter } from '../../table/writer.ts'
 import { type DeadLetter, type DeadLetters, letterId } from '../deadletter/deadletter.ts'
-import { convertRecord, type Row } from './convert.ts'
 import { type StreamDefinition, schemaOf } from './definition.ts'
-import { type NewColumn, newColumns } from './infer.ts'
+import { evolveFor } from './evolution.ts'
 import type { KnownRequest, StreamMemory } from './memory.ts'
-import { type RecordObject, type RecordProblem, readRecord } from './record.ts'
+import { buildPipeline, type PipelineRecord, type PipelineStep, type RecordOrigin, runPipeline } from './pipeline.ts'
+import { Progress } from './progress.ts'
+import type { RecordProblem } from './record.ts'
+import {
+  type Acceptance,
+  type AcceptOptions,
+  checkRequest,
+  digestOf,
+  type Identity,
+  type IncomingRecord,
+  OPERATIONS,
+  ownedName,
+  type ProducerMark,
+  type RecordResult,
+} from './request.ts'
+import { compileRowReader } from './row-reader.ts'
 import { Turns } from './turns.ts'
-
-export const OPERATIONS = ['insert', 'update', 'delete'] as const
-export type Operation = (typeof OPERATIONS)[number]
-
-export interface IncomingRecord {
-  data: Uint8Array
-  /** Default: what the record's operation field says, else `insert`. */
-  operation?: Operation | undefined
-}
-
-export interface ProducerMark {
-  id: string
-  /** Grows when the producer starts anew; an older one is refused from then on. */
-  epoch: number
-  /** Number of the request's first record, from 0 in every epoch; the others follow without gaps. */
-  sequence: number
-}
-
-/** How a repetition is recognised. At most one of the two. */
-export interface Identity {
-  idempotencyKey?: string | undefined
-  producer?: ProducerMark | undefined
-}
-
-export type RecordResult =
-  /** In the log at `offset`, on its way to the table. */
-  | { kind: 'accepted'; offset: number }
-  /** Kept as dead letter `letter`. */
-  | { kind: 'dead-letter'; letter: string; code: string; message: string }
-  /** The producer sent it before: it was taken then. */
-  | { kind: 'repeated' }
-  /** Not taken: the producer is not at `expected`, or another one with a newer epoch took over. */
-  | { kind: 'refused'; code: 'SequenceGap' | 'ProducerFenced'; message: string; expected: number | null }
-
-export interface Acceptance {
-  results: RecordResult[]
-  /** The whole request was answered before; nothing was done. */
-  repeated: boolean
-}
 
 export interface StreamParts {
   catalog: Catalog
@@ -83,36 +56,83 @@ export interface StreamParts {
   clock: Clock
 }
 
-type Reading = { record: IncomingRecord } & (
-  | { row: Row; op: 'upsert' | 'delete' }
-  | { problem: RecordProblem; letter: DeadLetter }
-)
+/** How far a stream is behind what it has accepted. */
+export interface Freshness {
+  /** Entries of its log that are not in snapshots yet, and their bytes. */
+  waitingEntries: number
+  waitingBytes: number
+  /** Age of the oldest of them, ms; null when none waits. */
+  oldestWaitingMs: number | null
+  /** When it last committed in this process, ms since 1970. */
+  lastCommitMs: number | null
+  /** Commits are held back. */
+  paused: boolean
+  /** Per table, the offset up to which its snapshot holds the log. */
+  destinations: { table: string; committed: number }[]
+}
+
+/** What became of a record before anything was made durable. */
+type Reading =
+  | { kind: 'row'; to: string; rowText: string; op: 'upsert' | 'delete' }
+  | { kind: 'letter'; problem: RecordProblem; letter: DeadLetter }
+  | { kind: 'dropped' }
+  /** Decided by its number alone. */
+  | { kind: 'told'; result: RecordResult }
+
+interface Work {
+  readings: Reading[]
+  /** Producer marks of readings that are new, as they are remembered. */
+  marks?: (ProducerMark | null)[]
+  request?: Pick<KnownRequest, 'key' | 'digest' | 'atMs'>
+}
 
 export class Stream {
-  readonly definition: StreamDefinition
   readonly createdMs: number
   readonly parts: StreamParts
+  #definition: StreamDefinition
+  /** Grows with every change of the settings. */
+  #version: number
+  #steps: readonly PipelineStep[]
   readonly #turns = new Turns()
+  readonly #progress = new Progress()
   #schema: { schema: Schema; atMs: number } | null = null
-  /** Bytes appended by the end of an append, oldest first, until the table holds them. */
-  readonly #waiting: { end: number; bytes: number }[] = []
-  #waitingBytes = 0
+  #lastCommitMs: number | null = null
   readonly #underWay = new Set<Promise<unknown>>()
   #ended = false
+  #paused = false
 
-  constructor(definition: StreamDefinition, createdMs: number, parts: StreamParts) {
-    this.definition = definition
+  constructor(definition: StreamDefinition, createdMs: number, parts: StreamParts, version = 1) {
+    this.#definition = definition
+    this.#version = version
+    this.#steps = buildPipeline(definition)
     this.createdMs = createdMs
     this.parts = parts
   }
 
+  get definition(): StreamDefinition {
+    return this.#definition
+  }
+
+  get version(): number {
+    return this.#version
+  }
+
   get name(): string {
-    return this.definition.name
+    return this.#definition.name
+  }
+
+  get paused(): boolean {
+    return this.#paused
   }
 
   /** Bytes accepted by this process that are not in the table yet. */
   get backlogBytes(): number {
-    return this.#waitingBytes
+    return this.#progress.bytes
+  }
+
+  /** When the oldest record that is not in the table yet was accepted, ms since 1970. */
+  get oldestAtMs(): number | null {
+    return this.#progress.oldestAtMs
   }
 
   /** The columns that records are converted to now. */
@@ -124,27 +144,78 @@ export class Stream {
     return this.#schema.schema
   }
 
-  /** The feed has committed: what is in the table waits no longer. */
+  /** A snapshot was committed. */
   committed(): void {
-    while (this.#waiting.length > 0 && this.#waiting[0]!.end <= this.parts.feed.position) {
-      this.#waitingBytes -= this.#waiting.shift()!.bytes
-    }
+    this.#lastCommitMs = this.parts.clock.nowMs()
+  }
+
+  /** The feed has moved: what is in the table waits no longer. */
+  reached(): void {
+    this.#progress.reach(this.parts.feed.position)
   }
 
   /**
-   * Takes the records of one request. Resolves when every record is durable, as a row to be or as a dead letter, or refused.
+   * Takes the records of one request. Resolves when every record is durable, as a row to be or as a dead letter, or refused;
+   * with `waitMs` when its rows are in snapshots.
    * @throws Fault `limit` (too many records or bytes), `invalid` (identity), `unavailable` (disk, or too much waits already:
-   * then `facts.backlogBytes` is there): nothing of the request was acknowledged, and it may be sent again
+   * then `facts.backlogBytes` is there): nothing of the request was acknowledged, and it may be sent again. With `waitMs`,
+   * `unavailable` with `facts.accepted` true when the time was over: the records are taken, up to offset `facts.end`
    */
-  async accept(records: readonly IncomingRecord[], identity: Identity = {}): Promise<Acceptance> {
+  async accept(
+    records: readonly IncomingRecord[],
+    identity: Identity = {},
+    options: AcceptOptions = {},
+  ): Promise<Acceptance> {
     if (this.#ended) throw new Fault('unavailable', `stream ${this.name} takes no more records: it is being closed`)
-    const work = this.#accept(records, identity)
+    const work = this.#accept(records, identity, options)
     this.#underWay.add(work)
+    let acceptance: Acceptance
     try {
-      return await work
+      acceptance = await work
     } finally {
       this.#underWay.delete(work)
     }
+    if (options.waitMs !== undefined) await this.#waitCommitted(acceptance.end, options.waitMs)
+    return acceptance
+  }
+
+  /** Resolves when every entry before `offset` is in a snapshot, or was refused by its table and is a dead letter. Rejects when aborted. */
+  whenCommitted(offset: number, signal?: AbortSignal): Promise<void> {
+    this.#progress.reach(this.parts.feed.position)
+    return this.#progress.wait(offset, signal)
+  }
+
+  freshness(): Freshness {
+    const { log, feed, clock, writer } = this.parts
+    this.#progress.reach(feed.position)
+    const oldest = this.#progress.oldestAtMs
+    return {
+      waitingEntries: log.end - feed.position,
+      waitingBytes: this.#progress.bytes,
+      oldestWaitingMs: oldest === null ? null : Math.max(0, clock.nowMs() - oldest),
+      lastCommitMs: this.#lastCommitMs,
+      paused: this.#paused,
+      destinations: [{ table: writer.name, committed: feed.position }],
+    }
+  }
+
+  /** Other settings for the requests that come from now on. */
+  reconfigure(definition: StreamDefinition, version: number): void {
+    this.#definition = definition
+    this.#version = version
+    this.#steps = buildPipeline(definition)
+    this.#schema = null
+  }
+
+  /** Holds commits back; records are still taken. */
+  async pause(): Promise<void> {
+    this.#paused = true
+    await this.parts.feed.stop()
+  }
+
+  resume(start: boolean): void {
+    this.#paused = false
+    if (start) this.parts.feed.start()
   }
 
   /**
@@ -157,11 +228,10 @@ export class Stream {
     const key = `replay-${letter.id}`
     await this.#turns.take(`k ${key}`, async () => {
       if (this.parts.memory.request(this.name, key) !== null) return
-      const readings = await this.#readAll(records, () => letter.subject)
+      const readings = await this.#readAll(records, () => letter.subject, this.#originOf({}))
       const [reading] = readings
-      if (reading !== undefined && 'problem' in reading) throw new Fault('invalid', reading.problem.message)
-      const request = { key, digest: digestOf(records), atMs: this.parts.clock.nowMs(), count: 1, letters: [] }
-      await this.#keep(readings, { request })
+      if (reading?.kind === 'letter') throw new Fault('invalid', reading.problem.message)
+      await this.#keep({ readings, request: { key, digest: digestOf(records), atMs: this.parts.clock.nowMs() } })
     })
   }
 
@@ -171,213 +241,208 @@ export class Stream {
     await Promise.allSettled(this.#underWay)
   }
 
-  async #accept(records: readonly IncomingRecord[], identity: Identity): Promise<Acceptance> {
+  async #accept(records: readonly IncomingRecord[], identity: Identity, options: AcceptOptions): Promise<Acceptance> {
     checkRequest(records, identity)
-    this.committed()
-    if (this.#waitingBytes > limits.streamBacklogBytesMax) {
+    this.#progress.reach(this.parts.feed.position)
+    if (this.#progress.bytes > limits.streamBacklogBytesMax) {
       throw new Fault(
         'unavailable',
-        `stream ${this.name}: ${this.#waitingBytes} bytes wait to be committed, at most ${limits.streamBacklogBytesMax} may; send it again later`,
-        { stream: this.name, backlogBytes: this.#waitingBytes },
+        `stream ${this.name}: ${this.#progress.bytes} bytes wait to be committed, at most ${limits.streamBacklogBytesMax} may; send it again later`,
+        { stream: this.name, backlogBytes: this.#progress.bytes },
       )
     }
-    const { producer, idempotencyKey } = identity
-    if (producer !== undefined) {
-      return this.#turns.take(`p ${producer.id}`, () => this.#fromProducer(records, producer))
-    }
+    const { owner, idempotencyKey } = identity
+    const origin = this.#originOf(options)
     if (idempotencyKey !== undefined) {
-      return this.#turns.take(`k ${idempotencyKey}`, () => this.#once(records, idempotencyKey))
+      const key = ownedName(owner, idempotencyKey)
+      return this.#turns.take(`k ${key}`, () => this.#once(records, key, origin))
+    }
+    const marks = marksOf(records, identity)
+    if (marks !== null) {
+      const names = [...new Set(marks.map(({ id }) => `p ${id}`))].sort()
+      return this.#turns.takeAll(names, () => this.#numbered(records, marks, origin))
     }
     const subject = `${this.name}/${uuidv7(this.parts.clock.nowMs())}`
-    const readings = await this.#readAll(records, (at) => `${subject}#${at}`)
-    return { results: await this.#keep(readings, {}), repeated: false }
+    const readings = await this.#readAll(records, (at) => `${subject}#${at}`, origin)
+    return this.#keep({ readings })
+  }
+
+  #originOf({ origin }: AcceptOptions): RecordOrigin {
+    return origin ?? { receivedMs: this.parts.clock.nowMs(), ip: null, userAgent: null }
+  }
+
+  async #waitCommitted(end: number, waitMs: number): Promise<void> {
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(), waitMs)
+    try {
+      await this.whenCommitted(end, late.signal)
+    } catch (error) {
+      if (!late.signal.aborted) throw error
+      throw new Fault(
+        'unavailable',
+        `stream ${this.name}: the records are taken, but offset ${end} was not committed within ${waitMs} ms; they will be, and need not be sent again`,
+        { stream: this.name, accepted: true, end },
+      )
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** A request with a key: answered once, and the same answer for every repetition. */
-  async #once(records: readonly IncomingRecord[], key: string): Promise<Acceptance> {
+  async #once(records: readonly IncomingRecord[], key: string, origin: RecordOrigin): Promise<Acceptance> {
     const { memory, clock } = this.parts
     const digest = digestOf(records)
     const known = memory.request(this.name, key)
     if (known !== null) {
-      if (known.digest === digest) return { results: resultsOf(known), repeated: true }
+      if (known.digest === digest) return answerOf(known)
       throw new Fault(
         'invalid',
         `stream ${this.name}: the idempotency key ${JSON.stringify(key.slice(0, 80))} came before with other records; give every request a key of its own`,
       )
     }
-    const readings = await this.#readAll(records, (at) => `${this.name}/${key}#${at}`)
-    const letters = readings.flatMap((reading, index) =>
-      'letter' in reading
-        ? [
-            [index, letterId(reading.letter), reading.problem.code, reading.problem.message] as [
-              number,
-              string,
-              string,
-              string,
-            ],
-          ]
-        : [],
-    )
-    const request = { key, digest, atMs: clock.nowMs(), count: records.length, letters }
-    return { results: await this.#keep(readings, { request }), repeated: false }
+    const readings = await this.#readAll(records, (at) => `${this.name}/${key}#${at}`, origin)
+    return this.#keep({ readings, request: { key, digest, atMs: clock.nowMs() } })
   }
 
-  /** Records numbered by their producer: those that came before are passed over, and nothing is taken behind a gap. */
-  async #fromProducer(records: readonly IncomingRecord[], mark: ProducerMark): Promise<Acceptance> {
-    const state = this.parts.memory.producer(this.name, mark.id)
-    const refuse = (
-      code: 'SequenceGap' | 'ProducerFenced',
-      message: string,
-      expected: number | null,
-    ): RecordResult => ({
-      kind: 'refused',
-      code,
-      message: `producer ${mark.id}: ${message}`,
-      expected,
+  /** Records numbered by their producers: those that came before are passed over, and nothing is taken behind a gap. */
+  async #numbered(
+    records: readonly IncomingRecord[],
+    marks: readonly ProducerMark[],
+    origin: RecordOrigin,
+  ): Promise<Acceptance> {
+    const { memory } = this.parts
+    const states = new Map<string, { epoch: number; sequence: number } | null>()
+    const told = marks.map((mark): RecordResult | null => {
+      const known = states.get(mark.id)
+      const state = known === undefined ? memory.producer(this.name, mark.id) : known
+      states.set(mark.id, state)
+      const refuse = (code: 'SequenceGap' | 'ProducerFenced', message: string, expected: number | null) =>
+        ({ kind: 'refused', code, message: `producer ${mark.id}: ${message}`, expected }) as const
+      if (state !== null && mark.epoch < state.epoch)
+        return refuse('ProducerFenced', `epoch ${state.epoch} has taken over from epoch ${mark.epoch}`, null)
+      const expected = state !== null && state.epoch === mark.epoch ? state.sequence + 1 : 0
+      if (mark.sequence < expected) return { kind: 'repeated', offset: null }
+      if (mark.sequence > expected)
+        return refuse(
+          'SequenceGap',
+          `expected sequence ${expected} of epoch ${mark.epoch}, got ${mark.sequence}`,
+          expected,
+        )
+      states.set(mark.id, { epoch: mark.epoch, sequence: mark.sequence })
+      return null
     })
-    if (state !== null && mark.epoch < state.epoch) {
-      const fenced = refuse('ProducerFenced', `epoch ${state.epoch} has taken over from epoch ${mark.epoch}`, null)
-      return { results: records.map(() => fenced), repeated: false }
-    }
-    const expected = state !== null && state.epoch === mark.epoch ? state.sequence + 1 : 0
-    if (mark.sequence > expected) {
-      const gap = refuse(
-        'SequenceGap',
-        `expected sequence ${expected} of epoch ${mark.epoch}, got ${mark.sequence}`,
-        expected,
-      )
-      return { results: records.map(() => gap), repeated: false }
-    }
-    const before = Math.min(records.length, expected - mark.sequence)
-    const fresh = records.slice(before)
-    const first = mark.sequence + before
-    const readings = await this.#readAll(fresh, (at) => `${this.name}/${mark.id}/${mark.epoch}/${first + at}`)
-    const results = await this.#keep(readings, { producer: { ...mark, sequence: first } })
-    const repeated = Array.from({ length: before }, (): RecordResult => ({ kind: 'repeated' }))
-    return { results: [...repeated, ...results], repeated: fresh.length === 0 }
+    const at = told.flatMap((result, index) => (result === null ? [index] : []))
+    const read = await this.#readAll(
+      at.map((index) => records[index]!),
+      (place) => {
+        const { id, epoch, sequence } = marks[at[place]!]!
+        return `${this.name}/${id}/${epoch}/${sequence}`
+      },
+      origin,
+    )
+    const readings = told.map((result): Reading => (result === null ? read.shift()! : { kind: 'told', result }))
+    const acceptance = await this.#keep({ readings, marks: marks.map((mark, index) => (told[index] ? null : mark)) })
+    const repeated = records.length > 0 && told.every((result) => result?.kind === 'repeated')
+    return { ...acceptance, repeated, end: repeated ? this.parts.log.end : acceptance.end }
   }
 
   /** Bad ones to dead letters, good ones and what is remembered to the log, in one append. */
-  async #keep(
-    readings: readonly Reading[],
-    { producer, request }: { producer?: ProducerMark; request?: Omit<KnownRequest, 'first'> },
-  ): Promise<RecordResult[]> {
+  async #keep({ readings, marks, request }: Work): Promise<Acceptance> {
     const { deadLetters, log, memory } = this.parts
-    const letters = readings.flatMap((reading) => ('letter' in reading ? [reading.letter] : []))
+    const letters = readings.flatMap((reading) => (reading.kind === 'letter' ? [reading.letter] : []))
     if (letters.length > 0) await deadLetters.add(letters)
 
     const texts: string[] = []
-    const places: (number | null)[] = readings.map((reading, at) => {
-      const good = 'row' in reading
-      if (!good && producer === undefined) return null
-      const change: TableChangeEntry = good
-        ? { input: 0, op: reading.op, row: reading.row }
-        : { input: 0, op: 'none', row: {} }
-      if (producer !== undefined) change.producer = [producer.id, producer.epoch, producer.sequence + at]
-      return texts.push(tableChangeText(change)) - 1
+    const places = readings.map((reading, at): number | null => {
+      const mark = marks?.[at] ?? null
+      if (reading.kind !== 'row' && mark === null) return null
+      const producer =
+        mark === null ? {} : { producer: [mark.id, mark.epoch, mark.sequence] as [string, number, number] }
+      const text =
+        reading.kind === 'row'
+          ? rowChangeText({ input: 0, op: reading.op, to: reading.to, ...producer }, reading.rowText)
+          : rowChangeText({ input: 0, op: 'none', ...producer }, '{}')
+      return texts.push(text) - 1
     })
-    if (request !== undefined) texts.push(tableChangeText({ input: 0, op: 'none', row: {}, request }))
-    if (texts.length === 0) return readings.map((reading) => resultOf(reading, 0))
+    const remembered = request === undefined ? undefined : rememberedOf(request, readings)
+    if (remembered !== undefined) texts.push(tableChangeText({ input: 0, op: 'none', row: {}, request: remembered }))
+    const answer = (first: number): RecordResult[] =>
+      readings.map((reading, at) => resultOf(reading, first + (places[at] ?? 0)))
+    if (texts.length === 0) return { results: answer(0), repeated: false, end: 0 }
 
     const first = await log.append(texts)
-    const last = first + texts.length - 1
-    if (producer !== undefined && readings.length > 0)
-      memory.sawProducer(this.name, last, [producer.id, producer.epoch, producer.sequence + readings.length - 1])
-    if (request !== undefined) memory.sawRequest(this.name, last, request)
-    this.#count(last + 1, texts)
-    return readings.map((reading, at) => resultOf(reading, first + (places[at] ?? 0)))
+    const end = first + texts.length
+    for (const [at, mark] of (marks ?? []).entries())
+      if (mark !== null) memory.sawProducer(this.name, first + places[at]!, [mark.id, mark.epoch, mark.sequence])
+    if (remembered !== undefined) memory.sawRequest(this.name, end - 1, remembered)
+    this.#count(end, texts)
+    return { results: answer(first), repeated: false, end }
   }
 
   /** Keeps account of what waits, and has it committed when it is enough. */
   #count(end: number, texts: readonly string[]): void {
     const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
-    this.#waiting.push({ end, bytes })
-    this.#waitingBytes += bytes
-    this.committed()
-    if (this.#waitingBytes >= this.definition.buffer.mebibytes * 1024 ** 2) this.parts.feed.hurry()
+    this.#progress.add(end, bytes, this.parts.clock.nowMs())
+    this.#progress.reach(this.parts.feed.position)
+    if (this.#progress.bytes >= this.definition.buffer.mebibytes * 1024 ** 2) this.parts.feed.hurry()
   }
 
-  async #readAll(records: readonly IncomingRecord[], subject: (at: number) => string): Promise<Reading[]> {
-    const parsed = records.map((record) => ({ record, read: readRecord(record.data) }))
-    const objects = parsed.flatMap(({ read }) => (read.ok ? [read.value] : []))
-    const schema = this.definition.unknownFields === 'evolve' ? await this.#evolve(objects) : await this.schema()
-    return parsed.map(({ record, read }, at): Reading => {
-      const reading = read.ok ? this.#read(read.value, record, schema) : { problem: read.problem }
-      if (!('problem' in reading)) return { record, ...reading }
-      const { code, message } = reading.problem
-      const letter: DeadLetter = {
-        stage: 'record',
-        stream: this.name,
-        code,
-        reason: message,
-        payload: record.data,
-        // A replay has to know the operation that stood beside the record.
-        subject: record.operation === undefined ? subject(at) : `${subject(at)} ${record.operation}`,
-      }
-      return { record, problem: reading.problem, letter }
-    })
-  }
-
-  #read(
-    value: RecordObject,
-    record: IncomingRecord,
-    schema: Schema,
-  ): { row: Row; op: 'upsert' | 'delete' } | { problem: RecordProblem } {
-    const { uniqueKeys, operationField, epochUnit, unknownFields } = this.definition
-    let operation: unknown = record.operation ?? 'insert'
-    let columns = value
-    if (operationField !== undefined && Object.hasOwn(value, operationField)) {
-      const { [operationField]: said, ...rest } = value
-      operation = record.operation ?? said ?? 'insert'
-      columns = rest
-    }
-    if (!OPERATIONS.includes(operation as Operation) || (operation !== 'insert' && uniqueKeys.length === 0)) {
-      const expected = uniqueKeys.length === 0 ? 'insert (the stream has no unique keys)' : OPERATIONS.join(', ')
-      return {
-        problem: { code: 'InvalidOperation', message: `expected the operation ${expected}, got ${String(operation)}` },
-      }
-    }
-    const op = operation === 'delete' ? 'delete' : 'upsert'
-    const only = op === 'delete' ? new Set(uniqueKeys) : undefined
-    const converted = convertRecord(
-      columns,
-      schema,
-      { epochUnit, unknown: unknownFields === 'drop' ? 'drop' : 'refuse' },
-      only,
+  /** Takes records through the stream's steps and reads each as a row of its table. */
+  async #readAll(
+    records: readonly IncomingRecord[],
+    subject: (at: number) => string,
+    origin: RecordOrigin,
+  ): Promise<Reading[]> {
+    const { definition } = this
+    const destination = definition.table
+    const batch = records.map(
+      ({ data, operation }, index): PipelineRecord => ({
+        index,
+        data,
+        value: null,
+        changed: false,
+        destination,
+        operation,
+        outcome: null,
+      }),
     )
-    return converted.ok ? { row: converted.row, op } : { problem: converted.problem }
+    await runPipeline(this.#steps, batch, origin)
+    const schema = await this.schema()
+    const read = (record: PipelineRecord, reader: ReturnType<typeof compileRowReader>): Reading => {
+      const { outcome, index } = record
+      if (outcome?.kind === 'dropped') return { kind: 'dropped' }
+      if (outcome !== null) return this.#letter(outcome.problem, records[index]!, subject(index))
+      const row = reader.read(record)
+      return row.ok
+        ? { kind: 'row', to: record.destination, rowText: row.rowText, op: row.op }
+        : this.#letter(row.problem, records[index]!, subject(index))
+    }
+    const reader = compileRowReader(schema, definition)
+    const readings = batch.map((record) => read(record, reader))
+    if (definition.unknownFields !== 'evolve') return readings
+    const lacking = batch.filter((record, at) => record.outcome === null && readings[at]!.kind === 'letter')
+    if (lacking.length === 0) return readings
+    const { catalog, clock } = this.parts
+    const ident = parseIdent(destination)
+    const evolved = await evolveFor(lacking, schema, { catalog, clock, ident, settings: definition })
+    if (evolved === schema) return readings
+    this.#schema = { schema: this.#strict(evolved), atMs: clock.nowMs() }
+    const wider = compileRowReader(this.#schema.schema, definition)
+    for (const record of lacking) readings[record.index] = read(record, wider)
+    return readings
   }
 
-  /** Gives the table the columns that records have and it does not, before their rows are written. */
-  async #evolve(records: readonly RecordObject[]): Promise<Schema> {
-    const missing = (schema: Schema): NewColumn[] => {
-      const found: NewColumn[] = []
-      for (const record of records) {
-        const known = {
-          ...schema,
-          fields: [...schema.fields, ...found.map((column) => ({ id: 0, required: false, ...column }))],
-        }
-        found.push(...newColumns(record, known))
-      }
-      const room = Math.max(0, limits.streamColumnsMax - schema.fields.length)
-      return found.filter(({ name }) => name !== this.definition.operationField).slice(0, room)
+  #letter(problem: RecordProblem, { data, operation }: IncomingRecord, subject: string): Reading {
+    const letter: DeadLetter = {
+      stage: 'record',
+      stream: this.name,
+      code: problem.code,
+      reason: problem.message,
+      payload: data,
+      // A replay has to know the operation that stood beside the record.
+      subject: operation === undefined ? subject : `${subject} ${operation}`,
     }
-    const schema = await this.schema()
-    if (missing(schema).length === 0) return schema
-    const { table } = await commitChange(this.parts.catalog, this.#ident(), {
-      commitId: uuidv7(this.parts.clock.nowMs()),
-      clock: this.parts.clock,
-      plan: async ({ metadata }: LoadedTable) => {
-        const columns = missing(currentSchema(metadata))
-        if (columns.length === 0) return null
-        return evolveSchema(
-          metadata,
-          columns.map((column) => ({ edit: 'add', ...column })),
-        )
-      },
-    })
-    this.#schema = { schema: this.#strict(currentSchema(table.metadata)), atMs: this.parts.clock.nowMs() }
-    return this.#schema.schema
+    return { kind: 'letter', problem, letter }
   }
 
   /** The table may allow null where the stream does not: in its key, and where its own columns say so. */
@@ -392,54 +457,60 @@ export class Stream {
       fields: schema.fields.map((field) => (asked.has(field.name) ? { ...field, required: true } : field)),
     }
   }
+}
 
-  #ident() {
-    const parts = this.definition.table.split('.')
-    return { namespace: parts.slice(0, -1), name: parts.at(-1)! }
-  }
+/** Every record's own number; null when they have none. */
+function marksOf(records: readonly IncomingRecord[], { owner, producer }: Identity): ProducerMark[] | null {
+  if (producer !== undefined)
+    return records.map((_, at) => ({
+      ...producer,
+      id: ownedName(owner, producer.id),
+      sequence: producer.sequence + at,
+    }))
+  const marks = records.flatMap((record) => (record.producer === undefined ? [] : [record.producer]))
+  return marks.length === 0 ? null : marks.map((mark) => ({ ...mark, id: ownedName(owner, mark.id) }))
 }
 
 function resultOf(reading: Reading, offset: number): RecordResult {
-  if (!('letter' in reading)) return { kind: 'accepted', offset }
-  const { code, message } = reading.problem
-  return { kind: 'dead-letter', letter: letterId(reading.letter), code, message }
+  switch (reading.kind) {
+    case 'row':
+      return { kind: 'accepted', offset }
+    case 'letter': {
+      const { code, message } = reading.problem
+      return { kind: 'dead-letter', letter: letterId(reading.letter), code, message }
+    }
+    case 'dropped':
+      return { kind: 'dropped' }
+    case 'told':
+      return reading.result
+    default:
+      return unreachable(reading)
+  }
+}
+
+function rememberedOf(
+  request: Pick<RememberedRequest, 'key' | 'digest' | 'atMs'>,
+  readings: readonly Reading[],
+): RememberedRequest {
+  const letters: RememberedRequest['letters'] = []
+  const dropped: number[] = []
+  for (const [index, reading] of readings.entries()) {
+    if (reading.kind === 'dropped') dropped.push(index)
+    if (reading.kind !== 'letter') continue
+    letters.push([index, letterId(reading.letter), reading.problem.code, reading.problem.message])
+  }
+  return { ...request, count: readings.length, letters, ...(dropped.length === 0 ? {} : { dropped }) }
 }
 
 /** The answer to a request that came before. */
-function resultsOf({ first, count, letters }: KnownRequest): RecordResult[] {
+function answerOf({ first, count, letters, dropped = [] }: KnownRequest): Acceptance {
   const bad = new Map(letters.map(([index, letter, code, message]) => [index, { letter, code, message }]))
+  const out = new Set(dropped)
   let offset = first
-  return Array.from({ length: count }, (_, at): RecordResult => {
+  const results = Array.from({ length: count }, (_, at): RecordResult => {
     const letter = bad.get(at)
-    return letter === undefined ? { kind: 'accepted', offset: offset++ } : { kind: 'dead-letter', ...letter }
+    if (letter !== undefined) return { kind: 'dead-letter', ...letter }
+    return out.has(at) ? { kind: 'dropped' } : { kind: 'accepted', offset: offset++ }
   })
-}
-
-function digestOf(records: readonly IncomingRecord[]): string {
-  const hash = createHash('sha256')
-  for (const { data, operation } of records) hash.update(`${operation ?? ''} ${data.length}\n`).update(data)
-  return hash.digest('hex')
-}
-
-function checkRequest(records: readonly IncomingRecord[], { idempotencyKey, producer }: Identity): void {
-  const bytes = records.reduce((sum, { data }) => sum + data.length, 0)
-  if (records.length > limits.streamRequestRecordsMax || bytes > limits.streamRequestBytesMax) {
-    throw new Fault(
-      'limit',
-      `a request has at most ${limits.streamRequestRecordsMax} records and ${limits.streamRequestBytesMax} bytes, got ${records.length} and ${bytes}; send it in parts`,
-    )
-  }
-  if (idempotencyKey !== undefined && producer !== undefined)
-    throw new Fault(
-      'invalid',
-      'expected an idempotency key or a producer, got both; a producer numbers its records already',
-    )
-  if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,200}$/.test(idempotencyKey))
-    throw new Fault('invalid', 'expected an idempotency key of 1 to 200 visible ASCII characters')
-  if (producer === undefined) return
-  const { id, epoch, sequence } = producer
-  if (!/^[\x21-\x7e]{1,200}$/.test(id))
-    throw new Fault('invalid', 'expected a producer id of 1 to 200 visible ASCII characters')
-  if (!Number.isSafeInteger(epoch) || epoch < 0 || !Number.isSafeInteger(sequence) || sequence < 0)
-    throw new Fault('invalid', `expected whole numbers from 0 as epoch and sequence, got ${epoch} and ${sequence}`)
+  return { results, repeated: true, end: offset + 1 }
 }

@@ -25,15 +25,18 @@ import { StreamMemory } from './memory.ts'
 import { Stream } from './stream.ts'
 
 export { parseStream, type StreamDefinition, type StreamInput, streamSettings } from './definition.ts'
+export type { PipelineRecord, PipelineStep, RecordOrigin } from './pipeline.ts'
 export {
   type Acceptance,
+  type AcceptOptions,
   type Identity,
   type IncomingRecord,
   OPERATIONS,
   type Operation,
+  type ProducerMark,
   type RecordResult,
-  Stream,
-} from './stream.ts'
+} from './request.ts'
+export { type Freshness, Stream } from './stream.ts'
 
 export interface StreamsOptions {
   catalog: Catalog
@@ -145,9 +148,71 @@ export class Streams {
     })
   }
 
+  /**
+   * Gives a stream other settings, for the requests that come from now on. What was accepted before goes where it was meant to.
+   * @throws Fault `not-found`, `invalid` (settings; those that cannot change), `conflict` (the configuration names the stream)
+   */
+  update(name: string, input: unknown): Promise<Stream> {
+    return this.#inTurn(async () => {
+      const stream = this.get(name)
+      if (this.#streams.get(name)?.configured === true)
+        throw new Fault('conflict', `stream ${name} is in the configuration; change it there and start again`)
+      const definition = parseStream(name, input)
+      const now = stream.definition
+      if (stringifyJson(definition) === stringifyJson(now)) return stream
+      for (const setting of ['table', 'uniqueKeys', 'columns', 'partitioning', 'properties'] as const) {
+        if (stringifyJson(definition[setting] ?? null) !== stringifyJson(now[setting] ?? null))
+          throw new Fault('invalid', `stream ${name}: ${setting} cannot be changed; make another stream`)
+      }
+      const version = stream.version + 1
+      const { name: _name, ...settings } = definition
+      this.#memory.define({ name, definition: stringifyJson(settings), createdMs: stream.createdMs })
+      this.#memory.note(name, { version })
+      stream.reconfigure(definition, version)
+      return stream
+    })
+  }
+
+  /** Holds the commits of a stream back, also after a restart; records are still taken. @throws Fault `not-found` */
+  pause(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const stream = this.get(name)
+      this.#memory.note(name, { paused: true })
+      await stream.pause()
+    })
+  }
+
+  /** @throws Fault `not-found` */
+  resume(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const stream = this.get(name)
+      this.#memory.note(name, { paused: false })
+      stream.resume(this.#started)
+    })
+  }
+
+  /** Names and values that users give a stream. @throws Fault `not-found` */
+  tags(name: string): ReadonlyMap<string, string> {
+    return new Map(Object.entries(this.#memory.notes(this.get(name).name).tags))
+  }
+
+  /** @throws Fault `not-found`, `limit` */
+  tag(name: string, tags: ReadonlyMap<string, string>): void {
+    const all = new Map([...this.tags(name), ...tags])
+    if (all.size > limits.streamTagsMax)
+      throw new Fault('limit', `stream ${name}: expected at most ${limits.streamTagsMax} tags, got ${all.size}`)
+    this.#memory.note(name, { tags: Object.fromEntries(all) })
+  }
+
+  /** @throws Fault `not-found` */
+  untag(name: string, keys: readonly string[]): void {
+    const left = [...this.tags(name)].filter(([key]) => !keys.includes(key))
+    this.#memory.note(name, { tags: Object.fromEntries(left) })
+  }
+
   start(): void {
     this.#started = true
-    for (const stream of this.list()) stream.parts.feed.start()
+    for (const stream of this.list()) if (!stream.paused) stream.parts.feed.start()
   }
 
   async stop(): Promise<void> {
@@ -160,9 +225,9 @@ export class Streams {
     await Promise.all(this.list().map((stream) => stream.end()))
   }
 
-  /** Commits everything accepted so far. */
-  async drain(): Promise<void> {
-    for (const stream of this.list()) await stream.parts.feed.drain()
+  /** Commits everything accepted so far, by one stream or by all, also what is paused. @throws Fault `not-found`, or that of a commit */
+  async drain(name?: string): Promise<void> {
+    for (const stream of name === undefined ? this.list() : [this.get(name)]) await stream.parts.feed.drain()
   }
 
   async close(): Promise<void> {
@@ -223,7 +288,7 @@ export class Streams {
         clock,
         lingerMs: definition.buffer.seconds * 1000,
         onEvent: (event) => {
-          this.#streams.get(definition.name)?.stream.committed()
+          if (event.kind === 'committed') this.#streams.get(definition.name)?.stream.committed()
           onEvent(event)
         },
         onPoison: (text, { kind, message }) =>
@@ -238,12 +303,19 @@ export class Streams {
             },
           ]),
         upkeep: () => upkeep(writer),
-        beforeTrim: (end) => memory.keep(definition.name, log, end, clock.nowMs()),
+        acceptedMs: () => this.#streams.get(definition.name)?.stream.oldestAtMs ?? null,
+        beforeTrim: (end) => {
+          this.#streams.get(definition.name)?.stream.reached()
+          return memory.keep(definition.name, log, end, clock.nowMs())
+        },
       })
       await memory.catchUp(definition.name, log)
-      const stream = new Stream(definition, createdMs, { catalog, log, feed, writer, memory, deadLetters, clock })
+      const { version, paused } = memory.notes(definition.name)
+      const parts = { catalog, log, feed, writer, memory, deadLetters, clock }
+      const stream = new Stream(definition, createdMs, parts, version)
       this.#streams.set(definition.name, { stream, configured })
-      if (this.#started) feed.start()
+      if (paused) await stream.pause()
+      else if (this.#started) feed.start()
       return stream
     } catch (error) {
       for (const step of undo.reverse()) await step()

@@ -15,4 +15,10 @@ export class Turns {
       if (this.#last.get(name) === settled) this.#last.delete(name)
     }
   }
+
+  /** Runs `work` when nobody before holds any of `names`. They are taken in the order given, which is to be the same for all. */
+  async takeAll<T>(names: readonly string[], work: () => Promise<T>): Promise<T> {
+    const [name, ...rest] = names
+    return name === undefined ? work() : this.take(name, () => this.takeAll(rest, work))
+  }
 }

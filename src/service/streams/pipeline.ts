@@ -1,0 +1,57 @@
+/**
+ * What happens to the records of a request before they become rows: steps, each over all records, one after the other.
+ *
+ * A step changes records in place. One that it sets an outcome on is passed over by the steps after it: `dropped` leaves it out,
+ * `failed` makes it a dead letter with the bytes as they came. A step that throws fails the whole request, which may then be
+ * sent again: nothing of it was taken.
+ */
+import type { StreamDefinition } from './definition.ts'
+import type { RecordObject, RecordProblem } from './record.ts'
+import type { Operation } from './request.ts'
+
+/** Where a request came from. */
+export interface RecordOrigin {
+  /** Arrival, ms since 1970. */
+  readonly receivedMs: number
+  readonly ip: string | null
+  readonly userAgent: string | null
+}
+
+export interface PipelineRecord {
+  /** Place in the request. */
+  readonly index: number
+  /** As it came, or as a transform function gave it. */
+  data: Uint8Array
+  /** Parsed when a step needed it; null: not parsed yet. */
+  value: RecordObject | null
+  /** `value` differs from `data`: `data` is not to be taken as the row. */
+  changed: boolean
+  /** `namespace.name` of the table that it goes to. */
+  destination: string
+  operation: Operation | undefined
+  outcome: null | { kind: 'dropped' } | { kind: 'failed'; problem: RecordProblem }
+}
+
+export interface PipelineStep {
+  readonly name: string
+  run(batch: readonly PipelineRecord[], origin: RecordOrigin): Promise<void> | void
+  close?(): Promise<void>
+}
+
+/** The steps of a stream, in their order: transform, validate, enrich, route. */
+export function buildPipeline(_definition: StreamDefinition): PipelineStep[] {
+  return []
+}
+
+/** Runs the steps over the records that have no outcome yet. */
+export async function runPipeline(
+  steps: readonly PipelineStep[],
+  batch: readonly PipelineRecord[],
+  origin: RecordOrigin,
+): Promise<void> {
+  for (const step of steps) {
+    const open = batch.filter((record) => record.outcome === null)
+    if (open.length === 0) return
+    await step.run(open, origin)
+  }
+}
