@@ -1,8 +1,8 @@
 /** Content columns as the configuration gives them → columns with types and paths, or what is wrong with each. Pure. */
 import { messageOf } from '../base/fault.ts'
+import { compilePath } from '../base/json-path.ts'
 import type { Type } from '../iceberg/spec/table-metadata.ts'
 import { parseTypeText } from '../iceberg/spec/type-text.ts'
-import { compilePath } from '../service/objects/json-path.ts'
 import type { MappedColumn } from '../service/objects/mapping.ts'
 import type { Config } from './config.ts'
 

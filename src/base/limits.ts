@@ -109,6 +109,9 @@ export const limits = {
   /** Objects in flight to the extractor workers. */
   extractWindow: 256,
 
+  /** What a worker thread's death may tell, in characters. */
+  threadMessageMax: 2_000,
+
   /** Dead letters keep at most this much of a payload (the rest is named by length and hash). */
   deadLetterPayloadBytesMax: 1 * MiB,
 

@@ -5,17 +5,13 @@
  * extractor that passes its time, memory or crashes takes its worker down; the object gets a fault for that extractor and
  * goes on with the next one in a fresh worker, and the objects behind it are handed out again. So every object that was
  * taken gets exactly one answer, after at most (extractors of the operator + 2) attempts.
- *
- * What this does not hold back: an extractor module may do what the process may do. It is the operator's own code; the
- * bounds are against accidents and hostile files, not against hostile modules.
  */
-
 import { availableParallelism } from 'node:os'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { type BoundedThread, type ThreadDeath, ThreadPool } from '../threads/threads.ts'
 import type { Extraction, ExtractPool, ExtractTask, RangeReader } from './extract.ts'
-import { PoolWorker } from './pool-worker.ts'
-import type { ExtractorModule, FromWorker } from './protocol.ts'
+import type { ExtractorModule, FromWorker, ToWorker } from './protocol.ts'
 import { toWire } from './protocol.ts'
 import { failed, mergeOutcomes, type Outcome } from './registry.ts'
 import { defaultBounds, type SourceBounds } from './source.ts'
@@ -52,7 +48,7 @@ export const defaultLimits: ExtractLimits = {
 }
 
 /** One object in the pool. */
-export interface Job {
+interface Job {
   id: number
   task: ExtractTask
   head: Uint8Array | null
@@ -67,10 +63,10 @@ export interface Job {
   reject: (error: Error) => void
 }
 
+type ExtractThread = BoundedThread<Job, ToWorker, FromWorker>
+
 /** Objects handed to one worker at a time: one runs, the others are at hand. */
 const HANDED_MAX = 4
-/** Workers in a row that died before they were ready: then the pool gives up instead of starting more. */
-const FALSE_STARTS_MAX = 3
 
 /** Starts the workers and loads the modules. @throws Fault `invalid` when a module cannot be used */
 export async function openExtractPool(options: ExtractPoolOptions = {}): Promise<ExtractPool> {
@@ -81,29 +77,39 @@ export async function openExtractPool(options: ExtractPoolOptions = {}): Promise
 
 class Pool implements ExtractPool {
   extractors: readonly { name: string; version: number }[] = []
-  readonly #modules: readonly ExtractorModule[]
   readonly #limits: ExtractLimits
-  readonly #size: number
-  readonly #workers = new Set<PoolWorker>()
+  readonly #threads: ThreadPool<Job, ToWorker, FromWorker>
   readonly #queue: Job[] = []
   readonly #jobs = new Map<number, Job>()
   #builtin = 0
   #nextId = 1
-  #falseStarts = 0
   #broken: Fault | null = null
   #started: { resolve: () => void; reject: (error: Error) => void } | null = null
-  #watch: NodeJS.Timeout | undefined
 
   constructor(options: ExtractPoolOptions) {
-    this.#modules = options.extractors ?? []
     this.#limits = { ...defaultLimits, ...options.limits }
-    this.#size = Math.max(1, options.workers ?? availableParallelism())
+    const { bytesMax, readsMax, headBytes, timeMs, heapMiB } = this.#limits
+    const size = Math.max(1, options.workers ?? availableParallelism())
+    this.#threads = new ThreadPool({
+      file: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
+      data: { modules: options.extractors ?? [], bounds: { bytesMax, readsMax, headBytes } },
+      threads: { min: size, max: size },
+      depth: HANDED_MAX,
+      timeMs,
+      part: 'one object',
+      heapMiB,
+      what: 'extractor',
+      next: () => this.#next(),
+      onMessage: (worker, message) => this.#onMessage(worker, message),
+      onDeath: (death, current, rest) => this.#onDeath(death, current, rest),
+      onBroken: (fault) => this.#onBroken(fault),
+    })
   }
 
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#started = { resolve, reject }
-      for (let i = 0; i < this.#size; i++) this.#spawn()
+      this.#threads.start()
     })
   }
 
@@ -140,12 +146,8 @@ class Pool implements ExtractPool {
   }
 
   async close(): Promise<void> {
-    this.#broken ??= cancelled('close')
-    clearInterval(this.#watch)
-    for (const job of [...this.#jobs.values()]) this.#reject(job, this.#broken)
-    this.#queue.length = 0
-    await Promise.all([...this.#workers].map((worker) => worker.terminate()))
-    this.#workers.clear()
+    this.#giveUp(cancelled('close'))
+    await this.#threads.close()
   }
 
   #listen(job: Job, signal: AbortSignal): void {
@@ -162,17 +164,9 @@ class Pool implements ExtractPool {
     }
   }
 
-  #spawn(): void {
-    const worker = new PoolWorker({ modules: this.#modules, bounds: this.#limits }, this.#limits.heapMiB, {
-      message: (message) => this.#onMessage(worker, message),
-      death: (kind, message) => this.#onDeath(worker, kind, message),
-    })
-    this.#workers.add(worker)
-  }
-
   #enqueue(job: Job): void {
     this.#queue.push(job)
-    this.#handOut()
+    this.#threads.wake()
   }
 
   /** Fetches the head of a remote object ahead, so that the worker need not wait for it. */
@@ -187,43 +181,30 @@ class Pool implements ExtractPool {
     this.#enqueue(job)
   }
 
-  #handOut(): void {
-    // First one for each idle worker, then more for all.
-    for (let depth = 1; depth <= HANDED_MAX && this.#queue.length > 0; depth++) {
-      for (const worker of this.#workers) {
-        if (!worker.isReady || worker.jobs.length >= depth) continue
-        const job = this.#nextQueued()
-        if (job === undefined) return
-        job.running = -1
-        worker.give(job)
-      }
-    }
-    if (this.#watch === undefined && this.#jobs.size > 0) {
-      this.#watch = setInterval(() => this.#check(), Math.max(10, Math.min(100, this.#limits.timeMs / 8)))
-      this.#watch.unref()
-    }
-  }
-
-  /** The next job that is still wanted. */
-  #nextQueued(): Job | undefined {
+  /** The next job that is still wanted, as its worker is told. */
+  #next(): { job: Job; message: ToWorker } | undefined {
     for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
-      if (this.#jobs.has(job.id)) return job
+      if (!this.#jobs.has(job.id)) continue
+      job.running = -1
+      const { id, task, head, from } = job
+      const { bucket, key, versionId, etag, sizeBytes } = task
+      const fields = { bucket, key, versionId, sizeBytes, ...(etag === undefined ? {} : { etag }) }
+      return { job, message: { kind: 'task', id, fields, file: 'file' in task ? task.file : null, head, from } }
     }
     return undefined
   }
 
-  #onMessage(worker: PoolWorker, message: FromWorker): void {
+  #onMessage(worker: ExtractThread, message: FromWorker): void {
     switch (message.kind) {
       case 'ready':
-        this.#falseStarts = 0
         this.extractors = message.extractors
         this.#builtin = message.builtin
         this.#started?.resolve()
         this.#started = null
-        this.#handOut()
+        this.#threads.wake()
         return
       case 'unfit':
-        this.#break(new Fault('invalid', message.message))
+        this.#threads.break(new Fault('invalid', message.message))
         return
       case 'progress': {
         const job = worker.current(message.id)
@@ -247,14 +228,14 @@ class Pool implements ExtractPool {
           job.bytesRead += message.bytesRead
           this.#finish(job)
         }
-        this.#handOut()
+        this.#threads.wake()
         return
       }
     }
   }
 
   async #serve(
-    worker: PoolWorker,
+    worker: ExtractThread,
     job: Job,
     { read, start, end }: { read: number; start: number; end: number },
   ): Promise<void> {
@@ -269,27 +250,10 @@ class Pool implements ExtractPool {
     worker.resumeTimer()
   }
 
-  #check(): void {
-    if (this.#jobs.size === 0) {
-      clearInterval(this.#watch)
-      this.#watch = undefined
-      return
-    }
-    for (const worker of this.#workers) worker.check(this.#limits.timeMs, this.#limits.heapMiB)
-  }
-
-  /** A worker is gone: its current object gets the fault, the others go to the front of the queue, a new worker starts. */
-  #onDeath(worker: PoolWorker, kind: 'timeout' | 'crash', message: string): void {
-    if (!this.#workers.delete(worker) || this.#broken !== null) return
-    const [current, ...rest] = worker.jobs
+  /** A worker is gone: its current object gets the fault, the others go to the front of the queue. */
+  #onDeath({ kind, message }: ThreadDeath, current: Job | undefined, rest: readonly Job[]): void {
     this.#queue.unshift(...rest)
-    if (!worker.isReady && ++this.#falseStarts >= FALSE_STARTS_MAX) {
-      this.#break(new Fault('unavailable', `No extractor worker starts: ${message}`))
-      return
-    }
     if (current !== undefined && this.#jobs.has(current.id)) this.#blame(current, kind, message)
-    this.#spawn()
-    this.#handOut()
   }
 
   /** Records the fault for the extractors that were running, and lets the object go on with the next. */
@@ -315,11 +279,16 @@ class Pool implements ExtractPool {
     if (this.#jobs.delete(job.id)) job.reject(fault)
   }
 
-  #break(fault: Fault): void {
-    this.#broken ??= fault
+  #onBroken(fault: Fault): void {
+    this.#giveUp(fault)
     this.#started?.reject(fault)
     this.#started = null
-    void this.close()
+  }
+
+  #giveUp(fault: Fault): void {
+    this.#broken ??= fault
+    for (const job of [...this.#jobs.values()]) this.#reject(job, this.#broken)
+    this.#queue.length = 0
   }
 }
 

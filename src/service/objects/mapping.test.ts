@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Json } from '../../base/json.ts'
+import { compilePath } from '../../base/json-path.ts'
 import type { Type } from '../../iceberg/spec/table-metadata.ts'
 import { castJson } from './cast.ts'
-import { compilePath } from './json-path.ts'
 import { compileMapping, defaultMapping } from './mapping.ts'
 
 const list = (element: Type): Type => ({ type: 'list', 'element-id': 0, 'element-required': false, element })

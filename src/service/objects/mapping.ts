@@ -5,9 +5,9 @@
  * it finds nothing. A value that does not fit the column's type gives null and is counted; it never fails the row.
  */
 import type { Json } from '../../base/json.ts'
+import { compilePath, type JsonPath } from '../../base/json-path.ts'
 import type { Type } from '../../iceberg/spec/table-metadata.ts'
 import { castJson } from './cast.ts'
-import { compilePath, type JsonPath } from './json-path.ts'
 
 export interface MappedColumn {
   name: string

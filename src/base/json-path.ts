@@ -4,8 +4,8 @@
  */
 import { query } from 'jsonpath-rfc9535'
 import parse from 'jsonpath-rfc9535/parser'
-import { Fault, messageOf } from '../../base/fault.ts'
-import type { Json } from '../../base/json.ts'
+import { Fault, messageOf } from './fault.ts'
+import type { Json } from './json.ts'
 
 export interface JsonPath {
   /** True when the path can name one place at most: names and indexes only. */

@@ -1,46 +1,58 @@
-/** One worker thread as the pool sees it: the objects handed to it, how long the current one has run, and its death. */
+/** One worker thread as its pool sees it: the jobs handed to it, how long the current one has run, and its death. */
 import { Worker } from 'node:worker_threads'
 import { messageOf } from '../base/fault.ts'
-import type { Job } from './pool.ts'
-import type { BytesMessage, FromWorker, ToWorker, WorkerSetup } from './protocol.ts'
+import { limits } from '../base/limits.ts'
+import type { FromThread, Job, ThreadDeath } from './threads.ts'
 
-export interface PoolWorkerEvents {
-  message(message: FromWorker): void
+export interface ThreadSetup {
+  file: URL
+  /** What the thread is started with; it finds `progress` beside it. */
+  data: object
+  heapMiB: number
+  env?: Readonly<Record<string, string | undefined>>
+}
+
+export interface ThreadEvents<From> {
+  message(message: From): void
   /** Once, when the thread is gone or about to go for a reason of its own. */
-  death(kind: 'timeout' | 'crash', message: string): void
+  death(death: ThreadDeath): void
 }
 
 const MiB = 1024 * 1024
-/** The young generation is part of what a worker may hold. */
+/** The young generation is part of what a thread may hold. */
 const YOUNG_MIB = 32
-/** Objects that run longer than this have their worker's memory looked at. */
+/** Jobs that run longer than this have their thread's memory looked at. */
 const LOOK_AFTER_MS = 50
 
-export class PoolWorker {
+export class BoundedThread<J extends Job, To, From extends FromThread> {
   /** Handed over and not answered, oldest first: the first one runs. */
-  readonly jobs: Job[] = []
+  readonly jobs: J[] = []
   isReady = false
   readonly #thread: Worker
-  readonly #events: PoolWorkerEvents
+  readonly #events: ThreadEvents<From>
+  /** Written by the thread: parts of jobs begun so far, and the index of the one that runs. It outlives the thread. */
+  readonly #progress = new Int32Array(new SharedArrayBuffer(8))
   #isDead = false
   #lastError = ''
-  /** Milliseconds that the current extractor has run, up to `#since`; `#since` is 0 while it waits for bytes. */
+  /** Milliseconds that the current part has run, up to `#since`; `#since` is 0 while it waits for this thread. */
   #ranMs = 0
   #since = 0
   #waiting = 0
   #overdue = 0
+  #begun = 0
   #isLooking = false
 
-  constructor(setup: WorkerSetup, heapMiB: number, events: PoolWorkerEvents) {
+  constructor({ file, data, heapMiB, env }: ThreadSetup, events: ThreadEvents<From>) {
     this.#events = events
-    const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-    const { modules, bounds } = setup
-    const { bytesMax, readsMax, headBytes } = bounds
-    this.#thread = new Worker(new URL(file, import.meta.url), {
-      workerData: { modules, bounds: { bytesMax, readsMax, headBytes } },
+    this.#thread = new Worker(file, {
+      workerData: { ...data, progress: this.#progress },
       resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: YOUNG_MIB },
+      // What a module prints is for the operator: standard output belongs to the command.
+      stdout: true,
+      ...(env === undefined ? {} : { env }),
     })
-    this.#thread.on('message', (message: FromWorker) => this.#onMessage(message))
+    this.#thread.stdout.on('data', (chunk: Uint8Array) => process.stderr.write(chunk))
+    this.#thread.on('message', (message: From) => this.#onMessage(message))
     this.#thread.on('error', (error) => {
       this.#lastError = messageOf(error)
     })
@@ -49,23 +61,23 @@ export class PoolWorker {
     })
   }
 
-  give(job: Job): void {
+  give(job: J, message: To, transfer: readonly ArrayBuffer[]): void {
     this.jobs.push(job)
-    if (this.jobs.length === 1) this.restartTimer()
-    const { id, task, head, from } = job
-    const { bucket, key, versionId, etag, sizeBytes } = task
-    const fields = { bucket, key, versionId, sizeBytes, ...(etag === undefined ? {} : { etag }) }
-    this.#send({ kind: 'task', id, fields, file: 'file' in task ? task.file : null, head, from })
+    if (this.jobs.length === 1) {
+      this.restartTimer()
+      Atomics.store(this.#progress, 1, 0)
+    }
+    this.#send(message, transfer)
   }
 
   /** The running job, if it is that one. */
-  current(id: number): Job | undefined {
+  current(id: number): J | undefined {
     const job = this.jobs[0]
     return job?.id === id ? job : undefined
   }
 
   /** The running job, which is finished. */
-  take(id: number): Job | undefined {
+  take(id: number): J | undefined {
     const job = this.current(id)
     if (job === undefined) return undefined
     this.jobs.shift()
@@ -73,8 +85,9 @@ export class PoolWorker {
     return job
   }
 
-  answer(message: BytesMessage): void {
-    this.#send(message)
+  /** Sends something else than a job. */
+  answer(message: To): void {
+    this.#send(message, [])
   }
 
   restartTimer(): void {
@@ -95,13 +108,18 @@ export class PoolWorker {
     if (this.#waiting > 0 && --this.#waiting === 0 && this.jobs.length > 0) this.#since = performance.now()
   }
 
-  /** Ends the worker when its current extractor passes its time or memory. */
-  check(timeMs: number, heapMiB: number): void {
+  /** Ends the thread when the current part of its job passes its time or memory. */
+  check(timeMs: number, heapMiB: number, part: string): void {
     if (this.#isDead || this.jobs.length === 0) return
+    const begun = Atomics.load(this.#progress, 0)
+    if (begun !== this.#begun) {
+      this.#begun = begun
+      this.restartTimer()
+    }
     const ranMs = this.#ranMs + (this.#since > 0 ? performance.now() - this.#since : 0)
     // Twice, so that an answer which waits in this thread's own queue is heard first.
     if (ranMs > timeMs && ++this.#overdue >= 2) {
-      this.#die('timeout', `stopped after ${timeMs} ms, the time that one object may take`)
+      this.#die('timeout', `stopped after ${timeMs} ms, the time that ${part} may take`)
       void this.terminate()
     } else if (ranMs > LOOK_AFTER_MS) void this.#lookAtMemory(heapMiB)
   }
@@ -128,19 +146,23 @@ export class PoolWorker {
     await this.#thread.terminate()
   }
 
-  #send(message: ToWorker): void {
-    if (!this.#isDead) this.#thread.postMessage(message)
+  #send(message: To, transfer: readonly ArrayBuffer[]): void {
+    if (!this.#isDead) this.#thread.postMessage(message, transfer)
   }
 
-  #onMessage(message: FromWorker): void {
+  #onMessage(message: From): void {
     if (this.#isDead) return
     if (message.kind === 'ready') this.isReady = true
     this.#events.message(message)
   }
 
-  #die(kind: 'timeout' | 'crash', message: string): void {
+  #die(kind: ThreadDeath['kind'], message: string): void {
     if (this.#isDead) return
     this.#isDead = true
-    this.#events.death(kind, message)
+    this.#events.death({
+      kind,
+      message: message.slice(0, limits.threadMessageMax),
+      part: Atomics.load(this.#progress, 1),
+    })
   }
 }
