@@ -135,6 +135,24 @@ export const limits = {
   /** A stream's schema is looked up again after so long: another engine may have changed the table. */
   streamSchemaAgeMs: 1_000,
 
+  /** Transform functions: tries beyond the first, time of one invocation, and heap of a worker. */
+  transformRetriesMax: 300,
+  transformTimeMs: 5_000,
+  transformTimeMsMax: 900_000,
+  transformHeapMiB: 256,
+  /** Records handed to a worker at a time, and bytes of all that wait for one, per stream. */
+  transformRecordsMax: 500,
+  transformWaitingBytesMax: 64 * MiB,
+  /** Pause before an invocation is tried again, doubled up to the maximum. */
+  transformPauseMs: 50,
+  transformPauseMaxMs: 2_000,
+  /** A batch whose tries are used up is halved for so long, to find the records that fail it; then all that are left fail. */
+  transformHalvingMs: 120_000,
+  /** Workers that cannot be started are tried again after so long. */
+  transformReopenMs: 1_000,
+  /** What a stream tells of its function's bad habits, at most so often. */
+  transformNoticeMs: 60_000,
+
   /** SQL: what one statement may use and return. */
   queryMemoryMiB: 1024,
   queryTimeMs: 60_000,
@@ -190,3 +208,7 @@ assert(
   'a commit ends before its files are orphans',
 )
 assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')
+assert(
+  limits.streamRequestBytesMax <= limits.transformWaitingBytesMax,
+  'one full request must fit the wait for a worker',
+)

@@ -100,6 +100,7 @@ class Pool implements ExtractPool {
       heapMiB,
       what: 'extractor',
       next: () => this.#next(),
+      hasMore: () => this.#queue.length > 0,
       onMessage: (worker, message) => this.#onMessage(worker, message),
       onDeath: (death, current, rest) => this.#onDeath(death, current, rest),
       onBroken: (fault) => this.#onBroken(fault),

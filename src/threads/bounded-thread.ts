@@ -9,7 +9,6 @@ export interface ThreadSetup {
   /** What the thread is started with; it finds `progress` beside it. */
   data: object
   heapMiB: number
-  env?: Readonly<Record<string, string | undefined>>
 }
 
 export interface ThreadEvents<From> {
@@ -42,14 +41,13 @@ export class BoundedThread<J extends Job, To, From extends FromThread> {
   #begun = 0
   #isLooking = false
 
-  constructor({ file, data, heapMiB, env }: ThreadSetup, events: ThreadEvents<From>) {
+  constructor({ file, data, heapMiB }: ThreadSetup, events: ThreadEvents<From>) {
     this.#events = events
     this.#thread = new Worker(file, {
       workerData: { ...data, progress: this.#progress },
       resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: YOUNG_MIB },
       // What a module prints is for the operator: standard output belongs to the command.
       stdout: true,
-      ...(env === undefined ? {} : { env }),
     })
     this.#thread.stdout.on('data', (chunk: Uint8Array) => process.stderr.write(chunk))
     this.#thread.on('message', (message: From) => this.#onMessage(message))

@@ -50,7 +50,6 @@ export interface ThreadDeath {
 export interface PoolOptions<J extends Job, To, From extends FromThread> {
   file: URL
   data: object
-  env?: Readonly<Record<string, string | undefined>>
   /** Threads started at once, and those that come with demand. */
   threads: { min: number; max: number }
   /** Jobs handed to one thread at a time: one runs, the others are at hand. */
@@ -64,6 +63,8 @@ export interface PoolOptions<J extends Job, To, From extends FromThread> {
   what: string
   /** The next job for a thread with room, if any. */
   next(): { job: J; message: To; transfer?: readonly ArrayBuffer[] } | undefined
+  /** Does a job wait for which there was no room? Then another thread is started, up to the most. */
+  hasMore(): boolean
   onMessage(thread: BoundedThread<J, To, From>, message: From): void
   /** A thread is gone: the job that ran, and those behind it. Another thread comes. */
   onDeath(death: ThreadDeath, current: J | undefined, rest: readonly J[]): void
@@ -92,7 +93,7 @@ export class ThreadPool<J extends Job, To, From extends FromThread> {
   /** There may be jobs: hands them out while threads have room. */
   wake(): void {
     if (this.#isClosed) return
-    const { depth: depthMax, next, threads } = this.#options
+    const { depth: depthMax, next, hasMore, threads } = this.#options
     // First one for each idle thread, then more for all.
     for (let depth = 1; depth <= depthMax; depth++) {
       for (const thread of this.#threads) {
@@ -104,7 +105,7 @@ export class ThreadPool<J extends Job, To, From extends FromThread> {
       }
     }
     const isStarting = [...this.#threads].some((thread) => !thread.isReady)
-    if (!isStarting && this.#threads.size < threads.max) this.#spawn()
+    if (!isStarting && this.#threads.size < threads.max && hasMore()) this.#spawn()
   }
 
   /** Ends the threads. Their jobs do not come back. */
@@ -123,9 +124,9 @@ export class ThreadPool<J extends Job, To, From extends FromThread> {
   }
 
   #spawn(): void {
-    const { file, data, env, heapMiB } = this.#options
+    const { file, data, heapMiB } = this.#options
     const thread = new BoundedThread<J, To, From>(
-      { file, data, heapMiB, ...(env === undefined ? {} : { env }) },
+      { file, data, heapMiB },
       {
         message: (message) => {
           if (message.kind === 'ready') this.#falseStarts = 0

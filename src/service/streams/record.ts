@@ -26,6 +26,21 @@ export type RecordProblemCode =
   | 'WrongType'
   | 'UnknownField'
   | 'InvalidOperation'
+  // Of transform functions: what they threw, how their worker ended, and what they answered.
+  | 'TransformThrew'
+  | 'TransformTimedOut'
+  | 'TransformCrashed'
+  | 'TransformFailed'
+  | 'TransformFanOut'
+  | 'TransformMissingRecord'
+  | 'TransformInvalidResult'
+  | 'TransformInvalidData'
+  | 'TransformTooLarge'
+  // Of destinations, by functions or by routing.
+  | 'Unroutable'
+  | 'InvalidDestination'
+  | 'DestinationNotAllowed'
+  | 'TooManyDestinations'
 
 export interface RecordProblem {
   code: RecordProblemCode

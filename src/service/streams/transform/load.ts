@@ -1,0 +1,72 @@
+/** Loads a transform function from its file, and says what is wrong with one that does not fit. */
+import { realpath } from 'node:fs/promises'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Fault, messageOf } from '../../../base/fault.ts'
+import type { WorkerSetup } from './protocol.ts'
+
+type Exports = { [name: string]: unknown }
+
+export interface Loaded {
+  contract: 'record' | 'batch'
+  call: (...args: unknown[]) => unknown
+}
+
+/** @throws Fault `invalid` that names the file and what it lacks */
+export async function loadFunction(setup: Pick<WorkerSetup, 'module' | 'function' | 'contract'>): Promise<Loaded> {
+  const { module } = setup
+  let loaded: Exports
+  try {
+    loaded = (await import(pathToFileURL(module).href)) as Exports
+  } catch (error) {
+    throw new Fault(
+      'invalid',
+      `The transform module ${module} could not be loaded: ${messageOf(error)}`,
+      { module },
+      error,
+    )
+  }
+  // A CommonJS module is the default of what is imported, and may have a default of its own.
+  const places = [loaded, loaded['default'], (loaded['default'] as Exports | undefined)?.['default']].filter(
+    (place): place is Exports => (typeof place === 'object' || typeof place === 'function') && place !== null,
+  )
+  const find = (name: string) =>
+    places.map((place) => place[name]).find((value): value is Loaded['call'] => typeof value === 'function')
+  const names = setup.function === undefined ? ['handler', 'default'] : [setup.function]
+  for (const name of names) {
+    const call = find(name)
+    if (call === undefined) continue
+    const contract = setup.contract ?? (name === 'handler' ? 'batch' : 'record')
+    return { contract, call }
+  }
+  throw new Fault(
+    'invalid',
+    `The transform module ${module} must export a function as ${names.map((name) => `"${name}"`).join(' or ')}; it exports ${Object.keys(loaded).join(', ') || 'nothing'}.`,
+    { module },
+  )
+}
+
+/**
+ * The absolute path of a module. `inside`: it must lie in `dir`, also behind links: whoever may make streams through the API may
+ * not name any file of the machine.
+ * @throws Fault `invalid`
+ */
+export async function resolveModule(module: string, dir: string, inside: boolean): Promise<string> {
+  const file = path.resolve(dir, module)
+  const real = await realpath(file).catch(() => null)
+  if (real === null) {
+    throw new Fault(
+      'invalid',
+      `transform.module: there is no file ${inside ? `${module} in the folder of functions` : file}`,
+    )
+  }
+  if (!inside) return real
+  const relative = path.relative(await realpath(dir), real)
+  if (relative.startsWith('..') || path.isAbsolute(relative) || path.isAbsolute(module)) {
+    throw new Fault(
+      'invalid',
+      `transform.module: expected a file in the folder of functions beside the configuration, got ${JSON.stringify(module.slice(0, 200))}`,
+    )
+  }
+  return real
+}
