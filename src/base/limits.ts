@@ -153,6 +153,11 @@ export const limits = {
   /** What a stream tells of its function's bad habits, at most so often. */
   transformNoticeMs: 60_000,
 
+  /** Tables that one stream may write, rules of its routing, and characters of an expression. */
+  streamDestinationsMax: 200,
+  routeRulesMax: 64,
+  routeExpressionMax: 1_000,
+
   /** SQL: what one statement may use and return. */
   queryMemoryMiB: 1024,
   queryTimeMs: 60_000,
