@@ -30,6 +30,8 @@ export interface EngineOptions {
   /** Folder that relative paths in the configuration start from. */
   configDir: string
   onEvent?: (event: FeedEvent) => void
+  /** What the operator should know and nothing fails by. */
+  onNotice?: (text: string) => void
   onProgress?: (counts: ObjectsCounts) => void
 }
 
@@ -157,6 +159,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       memoryPath: home.statePath('streams.db'),
       configured: Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings)),
       takenTables: new Set([...parts.values()].map(({ definition }) => formatIdent(definition.ident))),
+      configDir: options.configDir,
+      notice: (text) => options.onNotice?.(text),
       onEvent: (event) => options.onEvent?.(event),
     })
     closers.push(() => streams.close())

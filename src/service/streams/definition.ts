@@ -8,6 +8,8 @@ import { parseSpecText } from '../../iceberg/spec/term-text.ts'
 import { parseTypeText } from '../../iceberg/spec/type-text.ts'
 import type { TableDefinition } from '../../table/table.ts'
 import { transportType } from '../../table/transport.ts'
+import { routeSettings } from './route/settings.ts'
+import { transformSettings } from './transform/settings.ts'
 
 /** Letters, digits, `.`, `_`, `-`, at most 64, as delivery streams have them. */
 export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}$/
@@ -29,6 +31,10 @@ export const streamSettings = z.strictObject({
   operationField: z.string().min(1).max(255).optional(),
   /** What a number in a timestamp column counts since 1970; absent: numbers are refused there. */
   epochUnit: z.enum(['s', 'ms', 'us']).optional(),
+  /** A function of your own that records pass through first. */
+  transform: transformSettings.optional(),
+  /** Which table a record goes to, by expressions. */
+  route: routeSettings.optional(),
   /** A commit is made when either is reached. */
   buffer: z
     .strictObject({

@@ -5,9 +5,12 @@
  * `failed` makes it a dead letter with the bytes as they came. A step that throws fails the whole request, which may then be
  * sent again: nothing of it was taken.
  */
+import type { Clock } from '../../base/clock.ts'
 import type { StreamDefinition } from './definition.ts'
 import type { RecordObject, RecordProblem } from './record.ts'
 import type { Operation } from './request.ts'
+import { RouteStep } from './route/route.ts'
+import { TransformStep } from './transform/transform.ts'
 
 /** Where a request came from. */
 export interface RecordOrigin {
@@ -38,9 +41,36 @@ export interface PipelineStep {
   close?(): Promise<void>
 }
 
-/** The steps of a stream, in their order: transform, validate, enrich, route. */
-export function buildPipeline(_definition: StreamDefinition): PipelineStep[] {
-  return []
+/** What steps need of their surroundings. */
+export interface PipelineDeps {
+  clock: Clock
+  /** The absolute path of a function's file. @throws Fault `invalid` when it is not there, or not allowed */
+  resolveModule: (module: string) => Promise<string>
+  /** Is a table written by something else? */
+  isTaken: (destination: string) => boolean
+  /** What the operator should know of a stream, now and then. */
+  notice: (text: string) => void
+}
+
+/**
+ * The steps of a stream, in their order: transform, validate, enrich, route.
+ * @throws Fault `invalid` (a function that cannot be used), `unavailable` (no worker starts)
+ */
+export async function openPipeline(definition: StreamDefinition, deps: PipelineDeps): Promise<PipelineStep[]> {
+  const { name, table, transform, route } = definition
+  const steps: PipelineStep[] = []
+  const { isTaken, clock, notice } = deps
+  if (transform?.module !== undefined) {
+    const module = await deps.resolveModule(transform.module)
+    steps.push(await TransformStep.open({ stream: name, settings: transform, module, clock, notice }))
+  }
+  if (steps.length > 0 || route !== undefined) steps.push(new RouteStep({ table, settings: route, isTaken }))
+  return steps
+}
+
+/** Ends what the steps hold. */
+export async function closePipeline(steps: readonly PipelineStep[]): Promise<void> {
+  for (const step of steps) await step.close?.()
 }
 
 /** Runs the steps over the records that have no outcome yet. */

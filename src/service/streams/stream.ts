@@ -28,7 +28,7 @@ import { type DeadLetter, type DeadLetters, letterId } from '../deadletter/deadl
 import { type StreamDefinition, schemaOf } from './definition.ts'
 import { evolveFor } from './evolution.ts'
 import type { KnownRequest, StreamMemory } from './memory.ts'
-import { buildPipeline, type PipelineRecord, type PipelineStep, type RecordOrigin, runPipeline } from './pipeline.ts'
+import { closePipeline, type PipelineRecord, type PipelineStep, type RecordOrigin, runPipeline } from './pipeline.ts'
 import { Progress } from './progress.ts'
 import type { RecordProblem } from './record.ts'
 import {
@@ -101,10 +101,16 @@ export class Stream {
   #ended = false
   #paused = false
 
-  constructor(definition: StreamDefinition, createdMs: number, parts: StreamParts, version = 1) {
+  constructor(
+    definition: StreamDefinition,
+    createdMs: number,
+    parts: StreamParts,
+    steps: readonly PipelineStep[],
+    version = 1,
+  ) {
     this.#definition = definition
     this.#version = version
-    this.#steps = buildPipeline(definition)
+    this.#steps = steps
     this.createdMs = createdMs
     this.parts = parts
   }
@@ -200,10 +206,13 @@ export class Stream {
   }
 
   /** Other settings for the requests that come from now on. */
-  reconfigure(definition: StreamDefinition, version: number): void {
+  reconfigure(definition: StreamDefinition, version: number, steps: readonly PipelineStep[]): void {
+    const before = this.#steps
+    // Requests under way end with the steps that they began with.
+    void Promise.allSettled(this.#underWay).then(() => closePipeline(before))
     this.#definition = definition
     this.#version = version
-    this.#steps = buildPipeline(definition)
+    this.#steps = steps
     this.#schema = null
   }
 
@@ -239,6 +248,7 @@ export class Stream {
   async end(): Promise<void> {
     this.#ended = true
     await Promise.allSettled(this.#underWay)
+    await closePipeline(this.#steps)
   }
 
   async #accept(records: readonly IncomingRecord[], identity: Identity, options: AcceptOptions): Promise<Acceptance> {

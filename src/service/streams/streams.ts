@@ -4,6 +4,7 @@
  * A stream has a log (`stream-<name>`) and a feed of its own; two streams never write one table. Streams that the configuration
  * names are there as it says; others are made and removed through the API and remembered in `state/streams.db`.
  */
+import path from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { stringifyJson } from '../../base/json.ts'
@@ -22,7 +23,9 @@ import { TableWriter } from '../../table/writer.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { parseStream, type StreamDefinition, schemaOf, tableOf } from './definition.ts'
 import { StreamMemory } from './memory.ts'
+import { closePipeline, openPipeline, type PipelineDeps } from './pipeline.ts'
 import { Stream } from './stream.ts'
+import { resolveModule } from './transform/load.ts'
 
 export { parseStream, type StreamDefinition, type StreamInput, streamSettings } from './definition.ts'
 export type { PipelineRecord, PipelineStep, RecordOrigin } from './pipeline.ts'
@@ -51,8 +54,15 @@ export interface StreamsOptions {
   configured: readonly StreamDefinition[]
   /** Tables that something else writes, as `namespace.name`. */
   takenTables: ReadonlySet<string>
+  /** Paths of functions in the configuration are from here; streams made through the API take them from its folder `functions`. */
+  configDir: string
+  /** What the operator should know, e.g. that a function loses results. */
+  notice: (text: string) => void
   onEvent: (event: FeedEvent) => void
 }
+
+/** Beside the configuration file: functions that streams made through the API may name. */
+const FUNCTIONS_FOLDER = 'functions'
 
 /** Name of the log, the row index and the feed of a stream. */
 export function streamLogName(stream: string): string {
@@ -164,11 +174,12 @@ export class Streams {
         if (stringifyJson(definition[setting] ?? null) !== stringifyJson(now[setting] ?? null))
           throw new Fault('invalid', `stream ${name}: ${setting} cannot be changed; make another stream`)
       }
+      const steps = await openPipeline(definition, this.#pipelineDeps(name, false))
       const version = stream.version + 1
       const { name: _name, ...settings } = definition
       this.#memory.define({ name, definition: stringifyJson(settings), createdMs: stream.createdMs })
       this.#memory.note(name, { version })
-      stream.reconfigure(definition, version)
+      stream.reconfigure(definition, version, steps)
       return stream
     })
   }
@@ -311,8 +322,10 @@ export class Streams {
       })
       await memory.catchUp(definition.name, log)
       const { version, paused } = memory.notes(definition.name)
+      const steps = await openPipeline(definition, this.#pipelineDeps(definition.name, configured))
+      undo.push(() => closePipeline(steps))
       const parts = { catalog, log, feed, writer, memory, deadLetters, clock }
-      const stream = new Stream(definition, createdMs, parts, version)
+      const stream = new Stream(definition, createdMs, parts, steps, version)
       this.#streams.set(definition.name, { stream, configured })
       if (paused) await stream.pause()
       else if (this.#started) feed.start()
@@ -320,6 +333,19 @@ export class Streams {
     } catch (error) {
       for (const step of undo.reverse()) await step()
       throw error
+    }
+  }
+
+  #pipelineDeps(name: string, configured: boolean): PipelineDeps {
+    const { clock, configDir, takenTables, notice } = this.#options
+    const functions = configured ? configDir : path.join(configDir, FUNCTIONS_FOLDER)
+    return {
+      clock,
+      notice,
+      resolveModule: (module) => resolveModule(module, functions, !configured),
+      isTaken: (table) =>
+        takenTables.has(table) ||
+        [...this.#streams.values()].some(({ stream }) => stream.name !== name && stream.definition.table === table),
     }
   }
 

@@ -120,7 +120,7 @@ describe('a condition', () => {
     ['$.text == "it\'s $5"', true],
     ['$.items == $.items', true],
     // Texts are ordered by code point.
-    ["$.high > '\uffff'", true],
+    ["$.high > '\\uffff'", true],
   ]
   for (const [text, expected] of table) {
     test(`that says ${text} is ${expected}`, () => {
