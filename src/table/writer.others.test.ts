@@ -37,6 +37,7 @@ async function openWriter(bench: TableBench, mode: WriteMode, changes: Partial<C
     name: real.name,
     listNamespaces: () => real.listNamespaces(),
     createNamespace: (namespace, properties) => real.createNamespace(namespace, properties),
+    dropNamespace: (namespace) => real.dropNamespace(namespace),
     listTables: (namespace) => real.listTables(namespace),
     create: (...args) => real.create(...args),
     load: (...args) => real.load(...args),

@@ -93,6 +93,22 @@ export function catalogContract(title: string, open: () => Promise<CatalogUnderT
       assert.deepEqual(await catalog.listNamespaces(), [['a'], ['a', 'b'], ['a', 'b', 'c'], ['a_b'], ['db']])
     })
 
+    withCatalog('a namespace is dropped when nothing is in it or below it', async ({ catalog }) => {
+      await catalog.createNamespace(['db'])
+      await catalog.createNamespace(['d'])
+      await catalog.createNamespace(['a', 'b'])
+      await assert.rejects(catalog.dropNamespace(['a']), fault('conflict'))
+      await assert.rejects(catalog.dropNamespace(['none']), fault('not-found'))
+      await catalog.create(events, simpleTable)
+      await assert.rejects(catalog.dropNamespace(['db']), fault('conflict'))
+      await catalog.drop(events)
+      await catalog.dropNamespace(['db'])
+      await catalog.dropNamespace(['a', 'b'])
+      await assert.rejects(catalog.dropNamespace(['db']), fault('not-found'))
+      // One whose name begins alike is another one.
+      assert.deepEqual(await catalog.listNamespaces(), [['d']])
+    })
+
     withCatalog('names that cannot be kept are fault invalid', async ({ catalog }) => {
       await catalog.createNamespace(['db'])
       for (const namespace of [[], [''], ['a', ''], ['a.b'], ['..'], ['a/b'], ['nul\0'], ['x'.repeat(256)]]) {

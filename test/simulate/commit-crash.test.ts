@@ -143,6 +143,7 @@ function forgetful(real: Catalog): Catalog {
     name: real.name,
     listNamespaces: () => real.listNamespaces(),
     createNamespace: (namespace, properties) => real.createNamespace(namespace, properties),
+    dropNamespace: (namespace) => real.dropNamespace(namespace),
     listTables: (namespace) => real.listTables(namespace),
     create: (ident, table) => real.create(ident, table),
     drop: (ident) => real.drop(ident),

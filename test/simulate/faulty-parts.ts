@@ -55,6 +55,11 @@ export class SharedRows implements Rows {
     this.#namespaces.add(namespace)
   }
 
+  async deleteNamespace(namespace: string): Promise<'deleted' | 'missing' | 'in-use'> {
+    if ((await this.tables(namespace)).length > 0) return 'in-use'
+    return this.#namespaces.delete(namespace) ? 'deleted' : 'missing'
+  }
+
   async tables(namespace: string): Promise<string[]> {
     return [...this.#tables.keys()]
       .map((key) => key.split('\0') as [string, string])
@@ -103,6 +108,7 @@ export function faultyRows(rows: Rows, steps: Steps): Rows {
     namespaces: () => read('namespaces', () => rows.namespaces()),
     insertNamespace: (namespace, properties) =>
       read('insert namespace', () => rows.insertNamespace(namespace, properties)),
+    deleteNamespace: (namespace) => write('delete namespace', () => rows.deleteNamespace(namespace)),
     tables: (namespace) => read('tables', () => rows.tables(namespace)),
     get: (namespace, name) => read('get', () => rows.get(namespace, name)),
     insert: (namespace, name, location) => write('insert', () => rows.insert(namespace, name, location)),

@@ -43,6 +43,11 @@ export interface Catalog {
   listNamespaces(): Promise<string[][]>
   /** Creates it if it is not there. */
   createNamespace(namespace: readonly string[], properties?: Record<string, string>): Promise<void>
+  /**
+   * Forgets an empty namespace.
+   * @throws Fault `not-found`, `conflict` when something is in it: a table, a view or another namespace
+   */
+  dropNamespace(namespace: readonly string[]): Promise<void>
   /** Tables of exactly this namespace, in order. @throws Fault `not-found` when there is no such namespace */
   listTables(namespace: readonly string[]): Promise<TableIdent[]>
   /** @throws Fault `not-found` */

@@ -59,6 +59,16 @@ class MemoryRows implements Rows {
     })
   }
 
+  deleteNamespace(namespace: string): Promise<'deleted' | 'missing' | 'in-use'> {
+    return this.#statement('deleteNamespace', () => {
+      const below = (other: string) => other.startsWith(`${namespace}.`)
+      const ofTables = [...this.#tables.keys()].map((key) => key.split('\0')[0]!)
+      if (ofTables.some((of) => of === namespace || below(of)) || [...this.#namespaces.keys()].some(below))
+        return 'in-use'
+      return this.#namespaces.delete(namespace) ? 'deleted' : 'missing'
+    })
+  }
+
   tables(namespace: string): Promise<string[]> {
     return this.#statement('tables', () => {
       const rows = [...this.#tables.keys()].map((key) => key.split('\0') as [string, string])

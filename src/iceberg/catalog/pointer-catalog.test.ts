@@ -43,6 +43,7 @@ function pointingTo(...locations: string[]): Rows {
   return {
     namespaces: unused,
     insertNamespace: unused,
+    deleteNamespace: unused,
     tables: unused,
     get: async () => (locations.length > 1 ? locations.shift()! : locations[0]!),
     insert: unused,

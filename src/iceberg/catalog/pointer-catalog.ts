@@ -62,6 +62,15 @@ export class PointerCatalog implements Catalog {
     await this.#rows.insertNamespace(namespaceText(namespace), properties)
   }
 
+  async dropNamespace(namespace: readonly string[]): Promise<void> {
+    const text = namespaceText(namespace)
+    const result = await this.#rows.deleteNamespace(text)
+    if (result === 'missing') await this.#requireNamespace(text)
+    if (result === 'deleted') return
+    const facts = { namespace: text, catalog: this.name }
+    throw new Fault('conflict', `namespace "${text}" is not empty: what is in it must be dropped first`, facts)
+  }
+
   async listTables(namespace: readonly string[]): Promise<TableIdent[]> {
     const text = namespaceText(namespace)
     const names = await this.#rows.tables(text)

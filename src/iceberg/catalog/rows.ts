@@ -12,6 +12,8 @@ export interface Rows {
   namespaces(): Promise<string[]>
   /** Adds the namespace with these properties if it has no row yet. */
   insertNamespace(namespace: string, properties: Record<string, string>): Promise<void>
+  /** Removes the namespace unless a table, a view or another namespace is in it. */
+  deleteNamespace(namespace: string): Promise<'deleted' | 'missing' | 'in-use'>
   /** Names of the tables (not views) in exactly this namespace, in any order. */
   tables(namespace: string): Promise<string[]>
   /** Where the table's metadata is, or null when there is no such table. */

@@ -89,6 +89,26 @@ class SqliteRows implements Rows {
     )
   }
 
+  deleteNamespace(namespace: string): Promise<'deleted' | 'missing' | 'in-use'> {
+    const { name } = this.#options
+    const below = `${namespace}.`
+    return this.#run('writes', (database) =>
+      transaction(database, () => {
+        const inside = database
+          .prepare(
+            `SELECT 1 FROM iceberg_tables WHERE catalog_name = ?1 AND (table_namespace = ?2 OR substr(table_namespace, 1, length(?3)) = ?3)
+             UNION ALL SELECT 1 FROM iceberg_namespace_properties WHERE catalog_name = ?1 AND substr(namespace, 1, length(?3)) = ?3 LIMIT 1`,
+          )
+          .get(name, namespace, below)
+        if (inside !== undefined) return 'in-use'
+        const { changes } = database
+          .prepare('DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?')
+          .run(name, namespace)
+        return changes === 0 ? 'missing' : 'deleted'
+      }),
+    )
+  }
+
   async tables(namespace: string): Promise<string[]> {
     const rows = await this.#run('reads', (database) => {
       const only = hasTypeColumn(database) ? "AND (iceberg_type IS NULL OR iceberg_type = 'TABLE')" : ''

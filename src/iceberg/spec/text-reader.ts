@@ -92,6 +92,7 @@ export class TextReader {
     return new Fault(
       'invalid',
       `expected ${expected}, got ${shown} at character ${at + 1} of ${this.#what} "${this.#text.slice(0, 120)}"`,
+      { at },
     )
   }
 }
