@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { ScanTask } from '../iceberg/scan/scan.ts'
 import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
-import { chooseData, chooseDeletes } from './compaction-choice.ts'
+import { boundsFor, chooseData, chooseDeletes } from './compaction-choice.ts'
 
 const bounds = { filesPerStep: 4, targetBytes: 1e8, turnBytesMax: 1e9, turnRowsMax: 1e9, deadShare: 0.3 }
 
@@ -71,6 +71,30 @@ describe('choosing data files to compact', () => {
       'b',
     ])
     assert.equal(chooseData([task('c', 1000)], live, bounds), null)
+  })
+
+  test('a file with dead rows is rewritten when as many delete files apply to it as the table says', () => {
+    const marked = (name: string, deletes: number, partition?: Value[]) => ({
+      ...task(name, 1000, 100, partition),
+      deletes: Array.from({ length: deletes }, (_, at) => file(`${name}-d${at}`, 900)),
+    })
+    const live = new Map([
+      ['worn', 99],
+      ['beside', 99],
+      ['whole', 100],
+      ['few', 99],
+    ])
+    const tasks = [marked('worn', 3), marked('beside', 3, [1]), marked('whole', 9), marked('few', 2), marked('new', 3)]
+    const wanted = boundsFor({ optimize_rewrite_delete_file_threshold: '3' }, { ...bounds, filesPerStep: 100 })
+    assert.deepEqual(names(chooseData(tasks, live, wanted)?.rewrite), ['worn', 'new'])
+    assert.deepEqual(names(chooseData(tasks, live, { ...wanted, turnRowsMax: 100 })?.rewrite), ['worn'])
+    assert.equal(chooseData([marked('few', 2), marked('whole', 9)], live, wanted), null)
+    assert.equal(chooseData(tasks, live, { ...boundsFor({}, bounds), filesPerStep: 100 }), null)
+  })
+
+  test('a threshold that is no whole number from 1 counts as none', () => {
+    for (const value of ['', '0', '-1', '2.5', 'many', '1e3', '12345678'])
+      assert.equal(boundsFor({ optimize_rewrite_delete_file_threshold: value }, bounds), bounds, value)
   })
 
   test('a turn rewrites no more rows than its bound', () => {

@@ -3,7 +3,8 @@
  *
  * Data files of one partition are grouped by size in steps of eight; eight files of a step become one of the next, so a row is
  * rewritten about once per step and the number of files stays near eight per step, however many commits made them. A file
- * most of whose rows are dead is rewritten by itself, one with no live row is just taken out.
+ * most of whose rows are dead is rewritten by itself, one with no live row is just taken out. A table may say besides how many
+ * delete files may apply to a data file before its dead rows are taken out.
  */
 import { partitionId } from '../iceberg/file/partition-id.ts'
 import type { ScanTask } from '../iceberg/scan/scan.ts'
@@ -20,6 +21,17 @@ export interface CompactionBounds {
   turnRowsMax: number
   /** Share of dead rows from which a file is rewritten. */
   deadShare: number
+  /** Delete files that apply to a data file with dead rows from which it is rewritten; absent: their number does not count. */
+  deleteFilesPerFile?: number
+}
+
+/** The table property for `deleteFilesPerFile`, under the name that Athena's users know. */
+const DELETE_FILES_PROPERTY = 'optimize_rewrite_delete_file_threshold'
+
+/** The bounds as a table's properties want them. A value that is no whole number from 1 counts as absent. */
+export function boundsFor<B extends CompactionBounds>(properties: Readonly<Record<string, string>>, bounds: B): B {
+  const value = properties[DELETE_FILES_PROPERTY] ?? ''
+  return /^[1-9]\d{0,5}$/.test(value) ? { ...bounds, deleteFilesPerFile: Number(value) } : bounds
 }
 
 export interface CompactionChoice {
@@ -47,6 +59,14 @@ export function chooseData(
     const rewrite = upTo(group, bounds)
     if (rewrite.length > 1) return { rewrite, drop: [], why: `${rewrite.length} small files` }
   }
+  const marked = tasks.filter(
+    (task) =>
+      task.deletes.length >= (bounds.deleteFilesPerFile ?? Number.POSITIVE_INFINITY) &&
+      // A delete file is about many data files: of this one it may hold no row.
+      (!liveRows?.has(task.file.filePath) || live(task) < task.file.recordCount),
+  )
+  const rewrite = upTo(bySizeAndPlace(marked, (task) => task.file)[0] ?? [], bounds)
+  if (rewrite.length > 0) return { rewrite, drop: [], why: `${rewrite.length} files with many delete files` }
   const worn = tasks.filter(
     (task) =>
       1 - live(task) / task.file.recordCount >= bounds.deadShare &&

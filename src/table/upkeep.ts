@@ -21,7 +21,7 @@ import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
-import { type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
+import { boundsFor, type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { removeOrphans } from './orphans.ts'
 import { reachableFiles } from './reachable.ts'
@@ -55,7 +55,8 @@ export async function upkeep(writer: TableWriter): Promise<string[]> {
 
 /** Looking reads all manifests: it waits until there is about half a step more of files than when nothing was found. */
 function worthLooking(writer: TableWriter, table: LoadedTable): boolean {
-  const { filesPerStep } = writer.bounds
+  const { filesPerStep: step, deleteFilesPerFile = step } = boundsFor(table.metadata.properties, writer.bounds)
+  const filesPerStep = Math.min(step, deleteFilesPerFile)
   const now = fileCounts(table, filesPerStep)
   if (Math.max(now.data, now.deletes) < filesPerStep) return false
   const before = quiet.get(writer)
@@ -77,7 +78,8 @@ async function compact(writer: TableWriter, table: LoadedTable): Promise<string[
   const index = writer.indexContext
   if (index !== null) await catchUp(index, table)
   const plan = await planScan(io, table.metadata)
-  const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), writer.bounds)
+  const bounds = boundsFor(table.metadata.properties, writer.bounds)
+  const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), bounds)
   quiet.delete(writer)
   if (choice !== null) {
     if (choice.drop.length > 0 && index !== null) await assertDead(index, choice.drop)

@@ -175,6 +175,34 @@ test('deletes that others wrote into a table of appends are merged like any', as
   await bench.close()
 })
 
+test('a table that names a number of delete files has a data file rewritten when so many apply to it', async () => {
+  for (const mode of ['append', 'upsert'] as const) {
+    const bench = await openTableBench()
+    const writer = await openWriter(bench, mode)
+    const loaded = await writer.load()
+    const properties = { optimize_rewrite_delete_file_threshold: '2' }
+    await bench.catalog.commit(loaded, {
+      requirements: [],
+      updates: [{ action: 'set-properties', updates: properties }],
+    })
+    await bench.append(Array.from({ length: 9 }, (_, n) => upsert(`k${n}`, n)))
+    await bench.commitAll(writer)
+    await deleteRow(bench, 0)
+    assert.deepEqual(await upkeep(writer), [], mode)
+    await deleteRow(bench, 1)
+    assert.deepEqual(await upkeep(writer), ['compacted 1 files with many delete files'], mode)
+    const { tasks } = await planScan(bench.io, (await writer.load()).metadata)
+    assert.deepEqual(
+      tasks.map((task) => [task.file.recordCount, task.deletes.length]),
+      [[7, 0]],
+    )
+    await bench.append([upsert('k8', 80)])
+    await bench.commitAll(writer)
+    assert.equal((await numbers(bench)).length, mode === 'append' ? 8 : 7)
+    await bench.close()
+  }
+})
+
 test('an index whose log cannot be read after a kill is built anew', async () => {
   const bench = await openTableBench()
   const writer = await openWriter(bench, 'upsert')
