@@ -81,7 +81,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ['content', { log: await log('content'), definition: tables.content }],
       ['dead-letters', { log: await log('dead-letters'), definition: deadLetterTable }],
     ])
-    const reader = await openReader(home, config, true)
+    const reader = await openReader(home, config, 'own')
     closers.push(() => reader.close())
     const { clock } = reader
     const part = (name: string): TablePart => {

@@ -111,9 +111,20 @@ async function look<T>(
  * @throws Fault `invalid` (the home is a file), `unavailable` (it cannot be written)
  */
 export async function prepareHome(home: Home): Promise<void> {
+  await makeHome(home, async () => {
+    for (const dir of [home.scratchDir, home.spillDir]) await rm(dir, { recursive: true, force: true })
+  })
+}
+
+/**
+ * Makes the folders that are missing; what others hold there is not touched.
+ * @param first done before
+ * @throws as `prepareHome`
+ */
+export async function makeHome(home: Home, first = async (): Promise<void> => undefined): Promise<void> {
   await homeExists(home)
   try {
-    for (const dir of [home.scratchDir, home.spillDir]) await rm(dir, { recursive: true, force: true })
+    await first()
     for (const dir of [
       home.warehouseDir,
       home.logsDir,

@@ -1,5 +1,6 @@
 /** The parts that only read: catalog, files, DuckDB. Any number of processes may hold them at once. */
 import { availableParallelism } from 'node:os'
+import { unreachable } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { systemClock } from '../base/clock.ts'
 import { Duck } from '../duck/duck.ts'
@@ -9,7 +10,7 @@ import type { FileIO } from '../iceberg/file/file.ts'
 import { storeIo } from '../iceberg/file/store-io.ts'
 import { openFileStore } from '../store/file.ts'
 import type { Config } from './config.ts'
-import { CATALOG_NAME, type Home, prepareHome, requireHome } from './home.ts'
+import { CATALOG_NAME, type Home, makeHome, prepareHome, requireHome, requireNoLoss } from './home.ts'
 
 export interface Reader {
   home: Home
@@ -22,14 +23,17 @@ export interface Reader {
 }
 
 /**
- * @param owner true for the one process that writes: it makes the folders, and empties the scratch folder first
- * @throws Fault `not-found` when not the owner and the home holds nothing yet: reading never makes a home
+ * - `read`: reading never makes a home
+ * - `change`: makes one; others may hold it, and what they have there is not touched
+ * - `own`: the one process that writes rows; makes one, and empties the scratch folder first
  */
-export async function openReader(home: Home, config: Config, owner = false): Promise<Reader> {
+export type HomeUse = 'read' | 'change' | 'own'
+
+/** @throws Fault `not-found` when it only reads and the home holds nothing yet, `corrupt` when its catalog was lost */
+export async function openReader(home: Home, config: Config, use: HomeUse = 'read'): Promise<Reader> {
   const clock = systemClock
-  if (owner) await prepareHome(home)
-  else await requireHome(home)
-  const warehouse = await openFileStore({ root: home.warehouseDir, create: owner })
+  await prepare(home, use)
+  const warehouse = await openFileStore({ root: home.warehouseDir, create: use !== 'read' })
   const io = storeIo(warehouse, { root: home.warehouseUri, scratchDir: home.scratchDir })
   const catalog = await openSqliteCatalog({
     path: home.catalogPath,
@@ -54,5 +58,18 @@ export async function openReader(home: Home, config: Config, owner = false): Pro
       await catalog.close()
       duck.close()
     },
+  }
+}
+
+function prepare(home: Home, use: HomeUse): Promise<void> {
+  switch (use) {
+    case 'read':
+      return requireHome(home)
+    case 'change':
+      return requireNoLoss(home).then(() => makeHome(home))
+    case 'own':
+      return prepareHome(home)
+    default:
+      return unreachable(use)
   }
 }

@@ -1,9 +1,55 @@
-/** SQL over the tables of a home, with the ready views. */
-import { openQuerySession, type QuerySession } from '../query/query.ts'
+/** SQL over the tables of a home, with the ready views; and what changing tables by SQL must know of those who write them. */
+import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
+import { openQuerySession, type QuerySession, type SqlWrites, type TableOwner } from '../query/query.ts'
 import { COALESCED_VIEW, coalescedViewSql } from '../service/objects/view.ts'
+import { storedStreams } from '../service/streams/stored-streams.ts'
+import { parseStream, type StreamDefinition } from '../service/streams/streams.ts'
+import { transportType } from '../table/transport.ts'
+import { checkProperties } from '../table/write-settings.ts'
+import { tablesByLog } from './object-tables.ts'
 import type { Reader } from './reader.ts'
 
-export function openSql(reader: Pick<Reader, 'catalog' | 'io' | 'clock'>): Promise<QuerySession> {
+export function openSql(reader: Pick<Reader, 'catalog' | 'io' | 'clock'>, writes?: SqlWrites): Promise<QuerySession> {
   const { catalog, io, clock } = reader
-  return openQuerySession({ catalog, io, clock, views: { [COALESCED_VIEW]: coalescedViewSql } })
+  return openQuerySession({
+    catalog,
+    io,
+    clock,
+    views: { [COALESCED_VIEW]: coalescedViewSql },
+    ...(writes === undefined ? {} : { writes }),
+  })
+}
+
+/** For sessions that change tables of a home, whoever holds it. */
+export function sqlWrites({ home, config }: Pick<Reader, 'home' | 'config'>): SqlWrites {
+  const services = new Set([...tablesByLog(config).values()].map(({ ident }) => formatIdent(ident)))
+  return {
+    warehouse: home.warehouseUri,
+    checkType: (type) => {
+      transportType(type)
+    },
+    checkProperties,
+    writerOf: async (ident) => {
+      const table = formatIdent(ident)
+      if (services.has(table)) {
+        return { name: 'tidewater itself', remedy: 'its columns are those of the configuration', columns: 'all' }
+      }
+      // Asked each time: a server may have made a stream since.
+      const streams = [
+        ...Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings)),
+        ...storedStreams(home.statePath('streams.db')),
+      ]
+      const stream = streams.find((each) => formatIdent(parseIdent(each.table)) === table)
+      return stream === undefined ? null : ownerOf(stream)
+    },
+  }
+}
+
+/** Rows on their way to the table name its columns; those in the stream's settings are wanted as they are at every start. */
+function ownerOf({ name, columns = {}, uniqueKeys }: StreamDefinition): TableOwner {
+  return {
+    name: `stream ${name}`,
+    remedy: `tidewater stream delete ${name} commits what it has taken and lets go of the table; make it again afterwards`,
+    columns: [...Object.keys(columns), ...uniqueKeys],
+  }
 }

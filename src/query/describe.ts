@@ -27,6 +27,10 @@ export function describeTarget(table: LoadedTable): TextTable {
   }
 }
 
+export function showProperties({ metadata }: LoadedTable): TextTable {
+  return { columns: ['key', 'value'], rows: Object.entries(metadata.properties).sort(byText) }
+}
+
 /** Tables of one namespace or of all, and the views that a bare name can mean. @throws Fault `not-found` */
 export async function showTables(scope: NameScope, namespace: string[] | null): Promise<TextTable> {
   const rows: Cell[][] = []
@@ -44,7 +48,8 @@ export async function showNamespaces(catalog: Catalog): Promise<TextTable> {
   return { columns: ['namespace'], rows: rows.sort(byText) }
 }
 
-async function namespaceOf(catalog: Catalog, parts: readonly string[]): Promise<readonly string[]> {
+/** The namespace that a name means, as it is written in the catalog; as it is given when there is none of the name. */
+export async function namespaceOf(catalog: Catalog, parts: readonly string[]): Promise<readonly string[]> {
   const prefixed = [CATALOG_PREFIX, catalog.name].includes(parts[0]!) && parts.length > 1
   const all = await catalog.listNamespaces()
   const wanted = parts.join('.').toLowerCase()

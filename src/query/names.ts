@@ -55,6 +55,17 @@ export async function resolveName(scope: NameScope, parts: readonly string[]): P
   throw await notFound(scope, parts)
 }
 
+/**
+ * The table itself that a name means.
+ * @throws Fault `not-found`, `invalid` when it means a view, a metadata table, or the table at a branch or tag
+ */
+export async function ownTable(scope: NameScope, parts: readonly string[]): Promise<{ table: LoadedTable }> {
+  const target = await resolveName(scope, parts)
+  if (target.kind === 'table' && target.ref === null) return target
+  const what = target.kind === 'view' ? 'a view' : target.kind === 'table' ? 'a branch or tag' : 'a metadata table'
+  throw new Fault('invalid', `expected a table, but "${parts.join('.')}" is ${what}`)
+}
+
 /** The readings of a dotted name as namespace and table, likeliest first. */
 function paths(scope: NameScope, parts: readonly string[]): string[][] {
   const readings: string[][] = []

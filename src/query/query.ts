@@ -1,10 +1,12 @@
 /**
- * SQL over the tables of a catalog: read-only, bounded, in a locked DuckDB.
+ * SQL over the tables of a catalog: bounded, in a locked DuckDB, read-only unless the session is opened to change tables.
  *
  * A statement goes through five steps, each in a file of its own: it is split off and named (`statements.ts`), time travel
  * and long names are taken out (`references.ts`), DuckDB's parser gives its tree, which is checked (`ast.ts`, `check.ts`),
  * names are resolved and replaced by views (`names.ts`, `compile.ts`), and it runs in an instance that can open the
  * planned files and nothing else (`locked.ts`). All mentions of a table in a statement are of one snapshot.
+ * CREATE, ALTER and DROP take another way and never reach DuckDB: they are read by a parser of their own (`ddl.ts`) and
+ * done on the catalog (`ddl-run.ts`), each by one compare-and-swap, so that whoever else holds the tables is not disturbed.
  *
  * A session holds views made by CREATE VIEW and a parser; nothing of it is on disk, a crash loses only the views.
  */
@@ -12,6 +14,7 @@ import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
 import type { Catalog, TableIdent } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
+import type { Type } from '../iceberg/spec/table-metadata.ts'
 import { SqlParser } from './parser.ts'
 import { scanOf, type TableReader } from './relations.ts'
 import { Session } from './session.ts'
@@ -44,8 +47,31 @@ export interface QuerySessionOptions {
   waitFor?: (table: TableIdent, signal: AbortSignal) => Promise<void>
   /** Folder for spilled data. Absent: a statement that needs more memory than its bound fails. */
   spillDir?: string
+  /** Given: statements that make and change tables are run too. */
+  writes?: SqlWrites
   /** How planned tables are read; for tests. */
   reader?: TableReader
+}
+
+/** What changing tables by SQL needs to know. */
+export interface SqlWrites {
+  /** URI of the folder under which files of tables are, without a slash at the end. */
+  warehouse: string
+  /** Can a table of these columns be written? @throws Fault `unsupported` */
+  checkType(type: Type): void
+  /** Can a table with these properties be written? @throws Fault `invalid` */
+  checkProperties(properties: Readonly<Record<string, string>>): void
+  /** Who writes rows into the table; null: nobody. Asked before it is changed. */
+  writerOf(table: TableIdent): Promise<TableOwner | null>
+}
+
+export interface TableOwner {
+  /** For messages, e.g. `stream web`. */
+  name: string
+  /** What to do about it, e.g. `delete the stream first`. */
+  remedy: string
+  /** Columns that it counts on: they may not be dropped or get another type. None may be renamed. */
+  columns: 'all' | readonly string[]
 }
 
 export interface Column {

@@ -1,15 +1,16 @@
 /**
  * A session: statements one after another, each bounded in time, rows and bytes.
  */
-import { unreachable } from '../base/assert.ts'
+import { must, unreachable } from '../base/assert.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { ident } from '../duck/duck.ts'
 import type { LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
 import { compile } from './compile.ts'
-import { describeTarget, showNamespaces, showTables, type TextTable } from './describe.ts'
+import { runDdl } from './ddl-run.ts'
+import { describeTarget, showNamespaces, showProperties, showTables, type TextTable } from './describe.ts'
 import { LockedDuck, statementFault } from './locked.ts'
-import { type NameScope, resolveName, type SessionView } from './names.ts'
+import { type NameScope, ownTable, resolveName, type SessionView } from './names.ts'
 import type { SqlParser } from './parser.ts'
 import type {
   Column,
@@ -22,6 +23,7 @@ import type {
   StatementResult,
 } from './query.ts'
 import { defineRelations, type TableReader } from './relations.ts'
+import { createTableStatement } from './show-create.ts'
 import { parseStatements, type Statement } from './statements.ts'
 import { type Token, untokenize } from './tokens.ts'
 import { type Cell, cellBytes, cellOf } from './values.ts'
@@ -76,7 +78,7 @@ export class Session implements QuerySession {
     const run = new Run(this.#parts.bounds, options, turn.resolve)
     try {
       if (this.#closed) throw new Fault('cancelled', 'the query session is closed; open another')
-      const parsed = parseStatements(statements)
+      const parsed = parseStatements(statements, { writes: this.#parts.writes !== undefined })
       const last = parsed.pop()!
       for (const statement of parsed) {
         const stream = await this.#execute(statement, run)
@@ -119,6 +121,15 @@ export class Session implements QuerySession {
         if (target.kind === 'table') return constant(describeTarget(target.table))
         const name = statement.parts.map(ident).join('.')
         return this.#execute(parseStatements(`DESCRIBE (SELECT * FROM ${name})`)[0]!, run)
+      }
+      case 'show-create-table':
+        return constant(createTableStatement((await ownTable(scope, statement.parts)).table))
+      case 'show-properties':
+        return constant(showProperties((await ownTable(scope, statement.parts)).table))
+      case 'ddl': {
+        const { catalog, clock, io } = this.#parts
+        const writes = must(this.#parts.writes, 'a session that changes tables')
+        return constant(await runDdl({ catalog, clock, io, writes, scope, signal: run.signal }, statement.ddl))
       }
       default:
         return unreachable(statement)

@@ -4,7 +4,9 @@
  */
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import { closing, isName, isSymbol, isWord, nameOf, type Token, tokenize } from './tokens.ts'
+import { type Ddl, readDdl } from './ddl.ts'
+import { DdlCursor } from './ddl-cursor.ts'
+import { closing, isName, isSymbol, isWord, nameOf, type PlacedToken, placeTokens, type Token } from './tokens.ts'
 
 export type Statement =
   | { kind: 'select'; tokens: Token[] }
@@ -21,16 +23,25 @@ export type Statement =
   | { kind: 'show-tables'; namespace: string[] | null }
   | { kind: 'show-namespaces' }
   | { kind: 'describe'; parts: string[] }
+  | { kind: 'show-create-table'; parts: string[] }
+  | { kind: 'show-properties'; parts: string[] }
+  | { kind: 'ddl'; ddl: Ddl }
+
+export interface ParseOptions {
+  /** Are statements that make and change tables run? */
+  writes?: boolean
+}
 
 const SELECT_STARTS = ['SELECT', 'FROM', 'WITH', 'VALUES', 'TABLE', 'PIVOT', 'UNPIVOT', 'SUMMARIZE']
-const WRITES = ['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'TRUNCATE', 'ALTER', 'REPLACE', 'UPSERT', 'COMMENT', 'REFRESH']
+/** What would change rows: not by SQL. */
+const ROW_WRITES = ['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'TRUNCATE', 'REPLACE', 'UPSERT', 'COPY']
 /** Words before a name in DESCRIBE that change nothing here. */
 const DESCRIBE_FILLERS = ['TABLE', 'VIEW', 'EXTENDED', 'FORMATTED']
 
 /** @throws Fault `invalid` (no statement, or not readable), `unsupported` (a statement that is not run), `limit` */
-export function parseStatements(text: string): Statement[] {
-  const groups: Token[][] = [[]]
-  for (const token of tokenize(text)) {
+export function parseStatements(text: string, options: ParseOptions = {}): Statement[] {
+  const groups: PlacedToken[][] = [[]]
+  for (const token of placeTokens(text)) {
     if (isSymbol(token, ';')) groups.push([])
     else groups.at(-1)!.push(token)
   }
@@ -39,7 +50,26 @@ export function parseStatements(text: string): Statement[] {
   if (filled.length > limits.queryStatementsMax) {
     throw new Fault('limit', `one call may run ${limits.queryStatementsMax} statements, got ${filled.length}`)
   }
-  return filled.map(classify)
+  return filled.map((tokens) => (isDdl(tokens) ? ddl(tokens, text, options) : classify(tokens)))
+}
+
+/** CREATE, DROP or ALTER of anything but a view. */
+function isDdl(tokens: readonly Token[]): boolean {
+  if (isWord(tokens[0], 'ALTER')) return true
+  if (!isWord(tokens[0], 'CREATE', 'DROP')) return false
+  let at = 1
+  if (isWord(tokens[at], 'OR') && isWord(tokens[at + 1], 'REPLACE')) at += 2
+  if (isWord(tokens[at], 'TEMP', 'TEMPORARY')) at += 1
+  return !isWord(tokens[at], 'VIEW')
+}
+
+function ddl(tokens: readonly PlacedToken[], text: string, { writes = false }: ParseOptions): Statement {
+  if (writes) return { kind: 'ddl', ddl: readDdl(new DdlCursor(tokens, text)) }
+  const what = tokens.slice(0, 2).map((token) => token.text)
+  throw new Fault(
+    'unsupported',
+    `${what.join(' ')} is not run here: queries only read. tidewater sql --write runs what makes and changes tables`,
+  )
 }
 
 function classify(tokens: Token[]): Statement {
@@ -71,16 +101,16 @@ function classify(tokens: Token[]): Statement {
 }
 
 function refused(word: string): Fault {
-  if (WRITES.includes(word)) {
+  if (ROW_WRITES.includes(word)) {
     return new Fault(
       'unsupported',
-      `${word} is not run here: queries only read. Tables are written by the services and by the table commands`,
+      `${word} is not run here: SQL does not change rows. Streams (tidewater stream) and tidewater ingest write them`,
     )
   }
   return new Fault(
     'unsupported',
     `${word} is not a statement that is run here: expected SELECT, WITH, FROM, VALUES, TABLE, CREATE VIEW, DROP VIEW, ` +
-      'SHOW TABLES, SHOW NAMESPACES, DESCRIBE or EXPLAIN',
+      'SHOW, DESCRIBE or EXPLAIN; and with --write CREATE, ALTER and DROP of tables and databases',
   )
 }
 
@@ -89,11 +119,7 @@ function createView(tokens: Token[]): Statement {
   const orReplace = isWord(tokens[at], 'OR') && isWord(tokens[at + 1], 'REPLACE')
   if (orReplace) at += 2
   if (isWord(tokens[at], 'TEMP', 'TEMPORARY')) at += 1
-  if (!isWord(tokens[at], 'VIEW')) {
-    const what = tokens.slice(0, at + 1).map((token) => token.text)
-    throw new Fault('unsupported', `${what.join(' ')} is not run here: only CREATE [OR REPLACE] [TEMPORARY] VIEW is`)
-  }
-  at += 1
+  at = expectWords(tokens, at, ['VIEW'])
   const ifNotExists = isWord(tokens[at], 'IF')
   if (ifNotExists) at = expectWords(tokens, at, ['IF', 'NOT', 'EXISTS'])
   const [name, afterName] = viewName(tokens, at)
@@ -119,11 +145,7 @@ function createView(tokens: Token[]): Statement {
 }
 
 function dropView(tokens: Token[]): Statement {
-  if (!isWord(tokens[1], 'VIEW')) {
-    const what = tokens.slice(0, 2).map((token) => token.text)
-    throw new Fault('unsupported', `${what.join(' ')} is not run here: only DROP VIEW, for views of this session, is`)
-  }
-  let at = 2
+  let at = expectWords(tokens, 1, ['VIEW'])
   const ifExists = isWord(tokens[at], 'IF')
   if (ifExists) at = expectWords(tokens, at, ['IF', 'EXISTS'])
   const [name, end] = viewName(tokens, at)
@@ -150,7 +172,16 @@ function show(tokens: Token[]): Statement {
     expectEnd(tokens, end)
     return { kind: 'describe', parts }
   }
-  throw new Fault('unsupported', 'SHOW knows TABLES [FROM namespace], NAMESPACES and COLUMNS FROM table')
+  const isCreate = isWord(what, 'CREATE') && isWord(tokens[2], 'TABLE')
+  if (isCreate || isWord(what, 'TBLPROPERTIES')) {
+    const [parts, end] = nameChain(tokens, isCreate ? 3 : 2)
+    expectEnd(tokens, end)
+    return { kind: isCreate ? 'show-create-table' : 'show-properties', parts }
+  }
+  throw new Fault(
+    'unsupported',
+    'SHOW knows TABLES [FROM database], DATABASES, COLUMNS FROM table, CREATE TABLE table and TBLPROPERTIES table',
+  )
 }
 
 function describe(tokens: Token[]): Statement {

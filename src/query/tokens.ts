@@ -23,15 +23,26 @@ const WORD_START = /[\p{L}_\u0080-\uffff]/u
 const WORD_REST = /[\p{L}\p{N}_$\u0080-\uffff]/u
 const SYMBOLS = ['->>', '::', '=>', ':=', '->', '<=', '>=', '<>', '!=', '==', '||', '//', '**']
 
+/** A token and where it stands in the text: [at, end) in UTF-16 units. */
+export interface PlacedToken extends Token {
+  at: number
+  end: number
+}
+
 /** @throws Fault `invalid` (an unclosed quote or comment), `limit` (text too long) */
 export function tokenize(text: string): Token[] {
+  return placeTokens(text).map(({ kind, text: own, value, space }) => ({ kind, text: own, value, space }))
+}
+
+/** As `tokenize`, with places. @throws as `tokenize` */
+export function placeTokens(text: string): PlacedToken[] {
   const sizeBytes = Buffer.byteLength(text)
   if (sizeBytes > limits.queryTextBytesMax) {
     throw new Fault('limit', `a statement may have ${limits.queryTextBytesMax} bytes of text, got ${sizeBytes}`)
   }
   if (text.includes('\0')) throw new Fault('invalid', 'a statement cannot hold a NUL character')
   if (!text.isWellFormed()) throw new Fault('invalid', 'the statement is not well-formed Unicode text')
-  const tokens: Token[] = []
+  const tokens: PlacedToken[] = []
   let at = 0
   let space = ''
   while (at < text.length) {
@@ -47,7 +58,7 @@ export function tokenize(text: string): Token[] {
       space += ' '
     } else {
       const [token, end] = scan(text, at)
-      tokens.push({ ...token, space })
+      tokens.push({ ...token, space, at, end })
       space = ''
       at = end
     }

@@ -46,7 +46,7 @@ export interface TableDefinition {
   ident: TableIdent
   /** What the table is created with, and evolved to when columns were added since. */
   schema: Schema
-  /** Columns that identify a row; empty for `append`. They must be required. */
+  /** Columns that identify a row; empty for `append`. No entry has null there, also where the table would allow it. */
   key: readonly string[]
   mode: WriteMode
   spec?: PartitionSpec

@@ -81,7 +81,9 @@ export function segmentRelation(
 
 /**
  * The 128-bit identity of a key: MD5 of its columns, each with its length, so that no two keys share a text.
- * `column` gives the expression of a column; NULL never occurs, key columns are required.
+ * `column` gives the expression of a column; NULL comes only from
+ * rows that others wrote into a table whose key may be null: their text has no length where that of an entry has one, so that
+ * no entry ever replaces them.
  */
 export function keyHash(key: readonly string[], column: (name: string) => string): string {
   const parts = key.map((name) => {

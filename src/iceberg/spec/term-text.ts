@@ -133,5 +133,12 @@ function readParameter(reader: TextReader, name: string): number {
 }
 
 function readColumn(reader: TextReader, schema: Schema): SchemaField {
-  return fieldNamedAnyCase(schema, reader.path('a column'))
+  const at = reader.peek()?.at
+  const name = reader.path('a column')
+  try {
+    return fieldNamedAnyCase(schema, name)
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    throw new Fault(error.kind, error.message, { ...error.facts, at }, error)
+  }
 }

@@ -87,6 +87,11 @@ export class TextReader {
     return this.#fault(expected, token?.text, token?.at ?? this.#text.length)
   }
 
+  /** The fault that a token already taken is not what was expected. */
+  wrongAt(token: Token, expected: string): Fault {
+    return this.#fault(expected, token.text, token.at)
+  }
+
   #fault(expected: string, got: string | undefined, at: number): Fault {
     const shown = got === undefined ? 'the end' : `"${got.slice(0, 40)}"`
     return new Fault(

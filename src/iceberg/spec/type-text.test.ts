@@ -64,7 +64,7 @@ test('members are optional unless they say not null, and get ids in turn', () =>
 test('texts that are no type are refused with the place', () => {
   const cases: [string, RegExp][] = [
     ['', /expected a type, got the end/],
-    ['WORD', /instead of "word"/],
+    ['WORD', /a type such as long.*, got "WORD" at character 1 /],
     ['ARRAY', /expected "<", got the end/],
     ['ARRAY<STRING', /expected ">", got the end/],
     ['MAP<STRING>', /expected ",", got ">"/],

@@ -4,7 +4,7 @@
  */
 import { NESTING_MAX } from './schema.ts'
 import type { NestedField, Type } from './table-metadata.ts'
-import { TextReader } from './text-reader.ts'
+import { TextReader, type Token } from './text-reader.ts'
 import { formatPrimitive, isPrimitive, tryParsePrimitive } from './type.ts'
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -90,7 +90,7 @@ function readType(reader: TextReader, nextId: () => number, depth: number): Type
     case 'row':
       return readStruct(reader, nextId, depth)
     default:
-      return readPrimitive(reader, name)
+      return readPrimitive(reader, token)
   }
 }
 
@@ -124,7 +124,8 @@ function readNotNull(reader: TextReader): boolean {
   return false
 }
 
-function readPrimitive(reader: TextReader, name: string): Type {
+function readPrimitive(reader: TextReader, token: Token): Type {
+  const name = token.text.toLowerCase()
   if (name === 'decimal' || name === 'numeric') return readDecimal(reader)
   if (name === 'fixed') {
     const close = reader.take('[') ? ']' : reader.take('(') ? ')' : undefined
@@ -134,8 +135,7 @@ function readPrimitive(reader: TextReader, name: string): Type {
     return checked(reader, `fixed[${length}]`)
   }
   const known = Object.hasOwn(NAMES, name) ? NAMES[name] : undefined
-  if (known === undefined)
-    throw reader.wrong(`a type such as long, string or decimal(9,2) instead of "${name}"; before`)
+  if (known === undefined) throw reader.wrongAt(token, 'a type such as long, string or decimal(9,2)')
   if ((name === 'varchar' || name === 'char') && reader.take('(')) {
     reader.whole('the length of the text')
     reader.expect(')')

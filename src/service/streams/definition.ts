@@ -110,15 +110,17 @@ export function tableOf(settings: StreamSettings, schema: Schema): TableDefiniti
     if (field === undefined) throw new Fault('invalid', `uniqueKeys: the table has no column "${name}"`)
     if (typeof field.type !== 'string')
       throw new Fault('invalid', `uniqueKeys: "${name}" is nested, and cannot identify a row`)
-    if (!field.required)
-      throw new Fault('invalid', `uniqueKeys: "${name}" may be null in the table, and cannot identify a row`)
-    return field.id
+    if (field.type === 'float' || field.type === 'double')
+      throw new Fault('invalid', `uniqueKeys: "${name}" is a ${field.type}, whose values do not compare reliably`)
+    return field
   })
+  // A table made elsewhere may let its key be null; the stream does not, whatever the table says, and the table stays as it is.
+  const identifier = keyFields.every((field) => field.required) ? keyFields.map((field) => field.id) : []
   return {
     ident: parseIdent(table),
     key,
     mode: key.length === 0 ? 'append' : 'upsert',
-    schema: keyFields.length === 0 ? schema : { ...schema, 'identifier-field-ids': keyFields },
+    schema: identifier.length === 0 ? schema : { ...schema, 'identifier-field-ids': identifier },
     properties,
     ...(partitioning.length === 0 ? {} : { spec: parseSpecText(partitioning.join(', '), schema) }),
   }

@@ -1,0 +1,2 @@
+SELECT COUNT(*)
+FROM demo_iceberg_db.demo_iceberg;
