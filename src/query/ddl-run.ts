@@ -203,6 +203,7 @@ function exactEdits(schema: Schema, edits: readonly SchemaEdit[]): SchemaEdit[] 
       }
       case 'rename': {
         const { name, path } = known(edit.column)
+        if (path.at(-1) === edit.to) return []
         claim([...path.slice(0, -1), edit.to].join('.'), name)
         return [{ ...edit, column: name }]
       }
