@@ -148,6 +148,23 @@ describe('the command line', { concurrency: 2 }, () => {
     assert.deepEqual(await readdir(path.join(dir, 'empty')), [])
   })
 
+  it('makes tables by SQL with --write in a home of its own, and tells without it how to', async () => {
+    const own = path.join(dir, 'written')
+    const [refused, wrong] = await Promise.all([
+      cli(['sql', 'CREATE DATABASE d', '--home', home]),
+      cli(['sql', '--write', 'CREATE TABLE d.t (\n  a strin)', '--json', '--home', own]),
+    ])
+    assertFails(must(refused, 'a result'), EXIT.usage, /CREATE DATABASE is not run here.*tidewater sql --write/)
+    const { error } = JSON.parse(must(wrong, 'a result').stderr) as { error: { kind: string; facts: object } }
+    assert.deepEqual([error.kind, error.facts], ['invalid', { line: 2, column: 5 }])
+    const input = "CREATE DATABASE d; CREATE TABLE d.t (`a` int) LOCATION 's3://<i>b</i>/c'; SHOW TABLES FROM d"
+    assert.deepEqual(
+      await cliOk(['sql', '--write', '-', '--csv', '--home', own], { input }),
+      'namespace,name,kind\r\nd,t,table\r\n',
+    )
+    assert.deepEqual(await sqlRows(own, 'SELECT count(*) AS n FROM d.t'), [{ n: 0 }])
+  })
+
   it('asks of a home that is not there: says so, and makes none', async () => {
     const where = path.join(dir, 'nowhere')
     await mkdir(where)

@@ -50,6 +50,32 @@ function refused(work: Promise<unknown>, kind: FaultKind, message: RegExp): Prom
 }
 
 describe('tables made and changed by SQL', () => {
+  it('the statements of the SQL page that make tables and find sessions run as they are printed', () =>
+    withSession(async (sql, lake) => {
+      const page = readFileSync(new URL('../../docs/sql.md', import.meta.url), 'utf8')
+      const blocks = [...page.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text)
+      await sql(blocks.find((text) => text.startsWith('CREATE DATABASE')) ?? '')
+      const table = await lake.catalog.load(parseIdent('shop.orders'))
+      assert.deepEqual(
+        currentSpec(table.metadata).fields.map((field) => field.name),
+        ['at_day', 'id_bucket'],
+      )
+      await sql(`${golden('athena_database.sql')} ${golden('athena_table.sql')}`)
+      const at = (user: string, ...minutes: number[]) =>
+        minutes.map((minute) => `('${user}', TIMESTAMP '2026-05-04 00:00:00' + INTERVAL ${minute} MINUTES)`)
+      await lake.append(
+        'demo_iceberg_db.demo_iceberg',
+        `SELECT u AS user_id, NULL AS session_id, 'view' AS event, NULL AS referrer, NULL AS user_agent, NULL AS ip, NULL AS hostname,
+          NULL AS os, t AS timestamp, NULL AS uri FROM (VALUES ${[...at('a', 0, 29, 29, 59, 60), ...at('b', 10)].join(', ')}) v(u, t)`,
+      )
+      const sessions = blocks.find((text) => text.startsWith('CREATE TEMPORARY VIEW sessionized')) ?? ''
+      assert.deepEqual(await sql(`${sessions} ORDER BY ALL`), [
+        'a | 1 | 2026-05-04T00:00:00 | 2026-05-04T00:29:00 | 3',
+        'a | 2 | 2026-05-04T00:59:00 | 2026-05-04T01:00:00 | 2',
+        'b | 1 | 2026-05-04T00:10:00 | 2026-05-04T00:10:00 | 1',
+      ])
+    }))
+
   it("Athena's statements make a database and a table and count its rows, as they are printed", () =>
     withSession(async (sql, lake) => {
       assert.deepEqual(await sql(golden('athena_database.sql')), ['database demo_iceberg_db created'])
