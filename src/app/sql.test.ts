@@ -170,6 +170,17 @@ test('what a stream or Tidewater itself writes is not taken from under it', asyn
     await refused('ALTER TABLE d.configured ALTER COLUMN n TYPE bigint', /written by stream configured/)
     await refused('DROP TABLE tidewater.dead_letters', /written by tidewater itself/)
     await refused('ALTER TABLE aws_s3_metadata.inventory DROP COLUMN size', /written by tidewater itself/)
+    // A table that a stream of another one writes too says so itself.
+    await write(bench, 'CREATE TABLE d.u (id bigint, n int)')
+    const { stream } = await bench.engine.streams.create('second', { table: 'd.u' })
+    await stream.accept(recordsOf({ id: 1 }))
+    await bench.engine.streams.remove('second')
+    await bench.engine.streams.create('second', { table: 'd.elsewhere', columns: { id: 'LONG' } })
+    await refused('DROP TABLE d.u', /written by stream second/)
+    await refused('ALTER TABLE d.u DROP COLUMN n', /written by stream second/)
+    await bench.engine.streams.remove('second')
+    await write(bench, 'DROP TABLE d.u')
+
     await bench.engine.streams.remove('made')
     await write(bench, 'ALTER TABLE d.t RENAME COLUMN n TO m; DROP TABLE d.t')
   })

@@ -1,9 +1,11 @@
 /** SQL over the tables of a home, with the ready views; and what changing tables by SQL must know of those who write them. */
 import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
+import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import { openQuerySession, type QuerySession, type SqlWrites, type TableOwner } from '../query/query.ts'
 import { COALESCED_VIEW, coalescedViewSql } from '../service/objects/view.ts'
 import { storedStreams } from '../service/streams/stored-streams.ts'
-import { parseStream, type StreamDefinition } from '../service/streams/streams.ts'
+import { parseStream, type StreamDefinition, streamLogName } from '../service/streams/streams.ts'
+import { offsetProperty, SUMMARY } from '../table/table.ts'
 import { transportType } from '../table/transport.ts'
 import { checkProperties } from '../table/write-settings.ts'
 import { tablesByLog } from './object-tables.ts'
@@ -29,7 +31,7 @@ export function sqlWrites({ home, config }: Pick<Reader, 'home' | 'config'>): Sq
       transportType(type)
     },
     checkProperties,
-    writerOf: async (ident) => {
+    writerOf: async ({ ident, metadata }) => {
       const table = formatIdent(ident)
       if (services.has(table)) {
         return { name: 'tidewater itself', remedy: 'its columns are those of the configuration', columns: 'all' }
@@ -39,10 +41,23 @@ export function sqlWrites({ home, config }: Pick<Reader, 'home' | 'config'>): Sq
         ...Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings)),
         ...storedStreams(home.statePath('streams.db')),
       ]
-      const stream = streams.find((each) => formatIdent(parseIdent(each.table)) === table)
-      return stream === undefined ? null : ownerOf(stream)
+      const own = streams.find((each) => formatIdent(parseIdent(each.table)) === table)
+      if (own !== undefined) return ownerOf(own)
+      // A stream may write more tables than its own: they say whose log they follow.
+      const logs = logsOf(metadata)
+      const other = streams.find(({ name }) => logs.has(streamLogName(name)))
+      return other === undefined ? null : { ...ownerOf(other), columns: 'all' }
     },
   }
+}
+
+/** Names of the logs whose offsets the table tells. */
+function logsOf({ snapshots, properties }: TableMetadata): Set<string> {
+  const prefix = offsetProperty('')
+  return new Set([
+    ...snapshots.flatMap(({ summary }) => summary[SUMMARY.log] ?? []),
+    ...Object.keys(properties).flatMap((name) => (name.startsWith(prefix) ? name.slice(prefix.length) : [])),
+  ])
 }
 
 /** Rows on their way to the table name its columns; those in the stream's settings are wanted as they are at every start. */

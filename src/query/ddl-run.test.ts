@@ -21,7 +21,7 @@ function writesOf(lake: Lake, owned = ''): SqlWrites {
     checkProperties: (properties) => {
       if (properties['write.parquet.compression-codec'] === 'lz4') throw new Fault('invalid', 'no lz4')
     },
-    writerOf: async (ident) => (formatIdent(ident) === owned ? OWNED : null),
+    writerOf: async ({ ident }) => (formatIdent(ident) === owned ? OWNED : null),
   }
 }
 

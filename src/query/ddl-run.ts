@@ -93,7 +93,7 @@ async function dropDatabase(parts: DdlParts, ddl: Extract<Ddl, { kind: 'drop-dat
     )
   }
   // All are asked for before the first is dropped.
-  for (const table of tables) await refuseOwned(parts, table)
+  for (const table of tables) await refuseOwned(parts, await catalog.load(table))
   for (const table of tables) await catalog.drop(table)
   // A namespace that was there only because of its tables is gone with them.
   if ((await namespaceNamed(catalog, namespace)).exists) await catalog.dropNamespace(namespace)
@@ -146,22 +146,22 @@ async function dropTable(parts: DdlParts, ddl: Extract<Ddl, { kind: 'drop-table'
     if (!ddl.ifExists || !isFault(error, 'not-found')) throw error
     return [`there is no table ${ddl.name.join('.')}`]
   }
-  await refuseOwned(parts, table.ident)
+  await refuseOwned(parts, table)
   await parts.catalog.drop(table.ident)
   return [`table ${formatIdent(table.ident)} dropped; its files stay under ${table.metadata.location}`]
 }
 
 /** @throws Fault `conflict` when somebody writes the table */
-async function refuseOwned({ writes }: DdlParts, table: TableIdent): Promise<void> {
+async function refuseOwned({ writes }: DdlParts, table: LoadedTable): Promise<void> {
   const owner = await writes.writerOf(table)
   if (owner === null) return
-  throw new Fault('conflict', `table ${formatIdent(table)} is written by ${owner.name}; ${owner.remedy}`)
+  throw new Fault('conflict', `table ${formatIdent(table.ident)} is written by ${owner.name}; ${owner.remedy}`)
 }
 
 async function alterColumns(parts: DdlParts, name: readonly string[], edits: readonly SchemaEdit[]): Promise<string[]> {
   const { table } = await ownTable(parts.scope, name)
   for (const edit of edits) if (edit.edit === 'add') parts.writes.checkType(edit.type)
-  const owner = await parts.writes.writerOf(table.ident)
+  const owner = await parts.writes.writerOf(table)
   return alter(parts, table, (metadata) => {
     const exact = exactEdits(currentSchema(metadata), edits)
     for (const edit of exact) {

@@ -12,7 +12,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { limits } from '../base/limits.ts'
-import type { Catalog, TableIdent } from '../iceberg/catalog/catalog.ts'
+import type { Catalog, LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import type { Type } from '../iceberg/spec/table-metadata.ts'
 import { SqlParser } from './parser.ts'
@@ -62,7 +62,7 @@ export interface SqlWrites {
   /** Can a table with these properties be written? @throws Fault `invalid` */
   checkProperties(properties: Readonly<Record<string, string>>): void
   /** Who writes rows into the table; null: nobody. Asked before it is changed. */
-  writerOf(table: TableIdent): Promise<TableOwner | null>
+  writerOf(table: LoadedTable): Promise<TableOwner | null>
 }
 
 export interface TableOwner {
