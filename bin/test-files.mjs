@@ -12,8 +12,7 @@ const events = run({
   concurrency,
   timeout: limitMs, // of one test, which cannot stop a loop that never waits
   signal: AbortSignal.timeout(runMs), // of everything
-  // A file ends when its tests have ended: what a failed one has left open would keep it running for ever.
-  execArgv: ['--test-force-exit', ...options],
+  execArgv: ['--import', new URL('test-exit.mjs', import.meta.url).href, ...options],
 })
 
 let counts
