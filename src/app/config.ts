@@ -1,7 +1,8 @@
 /**
  * Configuration: read once, checked as a whole, every problem reported with its path.
  *
- * One file, `tidewater.config.ts` (default export, see `defineConfig`), or the same as `tidewater.config.yaml`.
+ * One file, `tidewater.config.ts` (default export, see `defineConfig`), or the same as `tidewater.config.yaml`; or the context
+ * file of a CDK application with a delivery stream, which may also be named in ours (`cdkContext`).
  * The content columns may also be given with the keys `include_raw_metadata`, `custom_metadata_fields`,
  * `field.<name>.type` and `field.<name>.jpath`.
  */
@@ -12,6 +13,7 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
 import { STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
+import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
 import { tableProblems } from './object-tables.ts'
 
 const tableSettings = z.strictObject({
@@ -56,6 +58,8 @@ const schema = z.strictObject({
       workers: z.int().min(1).max(64).optional(),
     })
     .prefault({}),
+  /** The context of a CDK application: its file, from this one, or what is in it. `streams` below lie over its streams. */
+  cdkContext: z.union([z.string(), z.looseObject({})]).optional(),
   /** Streams by name, see docs/streams.md. */
   streams: z.record(z.string().regex(STREAM_NAME), streamSettings).default({}),
   http: z
@@ -79,8 +83,13 @@ const schema = z.strictObject({
     .prefault({}),
 })
 
+type StreamInput = z.input<typeof streamSettings>
+
 /** What a configuration file may hold. */
-export type ConfigInput = z.input<typeof schema>
+export type ConfigInput = Omit<z.input<typeof schema>, 'streams'> & {
+  /** A stream of `cdkContext` needs nothing here; what is here counts before it. */
+  streams?: Record<string, StreamInput | Partial<StreamInput>>
+}
 export type Config = z.output<typeof schema>
 
 /** Types a configuration in `tidewater.config.ts`. */
@@ -90,18 +99,18 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 
 /** @param file names the source in messages. @throws Fault `invalid` listing every problem with its path */
 export function parseConfig(input: unknown, file: string): Config {
-  const result = schema.safeParse(input ?? {})
+  const problems: string[] = []
+  const result = schema.safeParse(withCdkStreams(input ?? {}, problems))
   if (!result.success) {
-    throw refused(
-      file,
-      result.error.issues.map(
+    throw refused(file, [
+      ...problems,
+      ...result.error.issues.map(
         (issue) => `${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`,
       ),
-    )
+    ])
   }
   const config = result.data
   const { objects } = config
-  const problems: string[] = []
   if (objects.schema !== undefined) {
     if (objects.content.columns !== undefined)
       problems.push('objects.schema: give either objects.content.columns or this')
@@ -110,6 +119,20 @@ export function parseConfig(input: unknown, file: string): Config {
   problems.push(...tableProblems(config))
   if (problems.length > 0) throw refused(file, problems)
   return config
+}
+
+/** The input with the streams of its context among its own. */
+function withCdkStreams(input: unknown, problems: string[]): unknown {
+  const { cdkContext: context, streams = {} } = input as { cdkContext?: unknown; streams?: unknown }
+  if (typeof context === 'string') problems.push('cdkContext: expected the file to be read already')
+  if (typeof context !== 'object' || context === null) return input
+  const { streams: theirs } = readCdkContext(context, 'cdkContext', problems)
+  return { ...(input as object), streams: laidOver(theirs, streams) }
+}
+
+/** What a configuration's context says that is not needed, in sentences. */
+function cdkNotes({ cdkContext }: Config): string[] {
+  return typeof cdkContext === 'object' ? readCdkContext(cdkContext, 'cdkContext', []).notes : []
 }
 
 function refused(file: string, problems: readonly string[]): Fault {
@@ -152,6 +175,8 @@ export interface LoadedConfig {
   config: Config
   /** The file that it came from; null: defaults. */
   file: string | null
+  /** What was understood in it and is not needed. */
+  notes: string[]
 }
 
 /** Reads `file`, or the first configuration file in `dir`, or gives the defaults. @throws Fault `invalid`, `not-found` */
@@ -159,8 +184,20 @@ export async function loadConfig(file: string | undefined, dir: string): Promise
   const named = file === undefined ? null : path.resolve(dir, file)
   const found = await firstExisting(named === null ? CONFIG_FILES.map((name) => path.join(dir, name)) : [named])
   if (found === null && named !== null) throw new Fault('not-found', `there is no configuration file ${named}`)
-  if (found === null) return { config: parseConfig({}, 'defaults'), file: null }
-  return { config: parseConfig(await readConfigFile(found), found), file: found }
+  if (found === null) return { config: parseConfig({}, 'defaults'), file: null, notes: [] }
+  const config = parseConfig(await withCdkFile(await readConfigFile(found), found), found)
+  return { config, file: found, notes: cdkNotes(config) }
+}
+
+/** A context file is a configuration by itself; one that the configuration names is read. */
+async function withCdkFile(input: unknown, file: string): Promise<unknown> {
+  if (isCdkContext(input)) return { cdkContext: input }
+  const { cdkContext } = (input ?? {}) as { cdkContext?: unknown }
+  if (typeof cdkContext !== 'string') return input
+  const context = path.resolve(path.dirname(file), cdkContext)
+  if ((await firstExisting([context])) === null)
+    throw new Fault('not-found', `${file}: cdkContext: there is no file ${context}`)
+  return { ...(input as object), cdkContext: await readConfigFile(context) }
 }
 
 async function readConfigFile(file: string): Promise<unknown> {
@@ -168,7 +205,9 @@ async function readConfigFile(file: string): Promise<unknown> {
   try {
     loaded = /\.(ts|mjs|js)$/.test(file)
       ? await import(pathToFileURL(file).href)
-      : parseYaml(await readFile(file, 'utf8'))
+      : file.endsWith('.json')
+        ? JSON.parse(await readFile(file, 'utf8'))
+        : parseYaml(await readFile(file, 'utf8'))
   } catch (error) {
     throw new Fault('invalid', `${file} cannot be read as configuration: ${messageOf(error)}`, {}, error)
   }

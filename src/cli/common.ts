@@ -16,18 +16,23 @@ export interface HomeOptions {
 export function homeOption(command: Command): Command {
   return command
     .option('--home <dir>', 'state folder (default: TIDEWATER_HOME, or .tidewater)')
-    .option('--config <file>', 'configuration file (default: tidewater.config.ts or .yaml in the working directory)')
+    .option(
+      '--config <file>',
+      'configuration file, or cdk.context.json (default: tidewater.config.ts or .yaml in the working directory)',
+    )
 }
 
 export interface Setting {
   home: Home
   config: EngineOptions['config']
   configDir: string
+  /** What was understood in the configuration and is not needed. */
+  notes: string[]
 }
 
 export async function settingOf(options: HomeOptions): Promise<Setting> {
-  const { config, file } = await loadConfig(options.config, process.cwd())
-  return { home: homeAt(options.home), config, configDir: file === null ? process.cwd() : path.dirname(file) }
+  const { config, file, notes } = await loadConfig(options.config, process.cwd())
+  return { home: homeAt(options.home), config, configDir: file === null ? process.cwd() : path.dirname(file), notes }
 }
 
 /** Opens the engine, runs `work`, and closes it whatever happens. */

@@ -32,6 +32,7 @@ has taken, and ends with exit code 0. API keys: http.keysFile, and the variable 
       const setting = await settingOf(options)
       const keys = await keysOf(setting)
       const signal = interruptSignal()
+      for (const note of setting.notes) log(note)
       await withEngine({ ...setting, onEvent: tell, onNotice: log }, async (engine) => {
         engine.start((fault, retryInMs) => log(`waiting ${retryInMs} ms: ${fault.message}`))
         const server = await serve(engine, setting, options, keys)

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { parse as parseYaml } from 'yaml'
+import { cdkStreams, isCdkContext } from '../app/cdk-context.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { homeOption, requireFile } from './common.ts'
@@ -38,15 +39,19 @@ export function addStream(program: Command): void {
       .addHelpText('after', `\nExample:\n  tidewater stream ${example}`)
 
   sub(
-    'create <name> <file>',
-    'make a stream from a file of settings, YAML or JSON',
-    'create web examples/streams/web.yaml',
-  ).action(async (name: string, file: string, options: StreamOptions) => {
-    await requireFile(file, 'the settings')
-    const settings = JSON.stringify(await readSettings(file))
+    'create <name> [file]',
+    'make a stream from a file of settings, YAML or JSON; or all streams of a cdk.context.json',
+    'create web examples/streams/web.yaml\n  tidewater stream create cdk.context.json',
+  ).action(async (name: string, file: string | undefined, options: StreamOptions) => {
+    const streams = await streamsOf(name, file)
     await withClient(options, async (client) => {
-      const answer = await client.call('PUT', pathOf(name), settings, { 'content-type': 'application/json' })
-      printPairs(documentOf(answer), options)
+      const made: Record<string, unknown>[] = []
+      for (const [each, settings] of streams) {
+        const body = JSON.stringify(settings)
+        made.push(documentOf(await client.call('PUT', pathOf(each), body, { 'content-type': 'application/json' })))
+      }
+      if (made.length === 1) printPairs(made[0]!, options)
+      else printItems(made, options, ({ name: each }) => String(each))
     })
   })
   sub('list', 'names of all streams', 'list --json').action((options: StreamOptions) =>
@@ -89,6 +94,27 @@ async function readSettings(file: string): Promise<unknown> {
   } catch (error) {
     throw new Fault('invalid', `${file} cannot be read as YAML or JSON: ${messageOf(error)}`)
   }
+}
+
+/** The streams that a file is to make, by name. @throws Fault `invalid`, `not-found` */
+async function streamsOf(name: string, file: string | undefined): Promise<[string, unknown][]> {
+  const from = file ?? name
+  await requireFile(
+    from,
+    file === undefined ? 'a cdk.context.json (or give the name of the stream, and a file)' : 'the settings',
+  )
+  const document = await readSettings(from)
+  if (!isCdkContext(document)) {
+    if (file !== undefined) return [[name, document]]
+    throw new Fault('invalid', `${from} is no cdk.context.json: give the name of the stream before the file`)
+  }
+  const { streams, notes } = cdkStreams(document, from)
+  for (const note of notes) process.stderr.write(`${note}\n`)
+  const all = Object.entries(streams)
+  if (file === undefined) return all
+  const chosen = all.length === 1 ? all[0]?.[1] : streams[name]
+  if (chosen !== undefined) return [[name, chosen]]
+  throw new Fault('invalid', `${from} has no stream ${name}, but ${all.map(([each]) => each).join(', ')}`)
 }
 
 function show(options: StreamOptions, path: string): Promise<void> {

@@ -35,6 +35,11 @@ export const streamSettings = z.strictObject({
   transform: transformSettings.optional(),
   /** Which table a record goes to, by expressions. */
   route: routeSettings.optional(),
+  /**
+   * Where objects with refused records would be, with `!{timestamp:…}` and `!{firehose:…}` in it, as delivery streams have it. It is
+   * kept and shown; refused records are in the table of dead letters.
+   */
+  errorOutputPrefix: z.string().max(1_024).optional(),
   /** A commit is made when either is reached. */
   buffer: z
     .strictObject({
