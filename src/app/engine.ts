@@ -2,8 +2,11 @@
  * The whole pipeline wired: logs, the objects service, streams, one feed per table. One process owns it per state folder; the
  * logs' locks see to that.
  */
+import { readdir } from 'node:fs/promises'
 import { assert } from '../base/assert.ts'
 import { Fault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+import { Slots } from '../base/slots.ts'
 import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
@@ -91,6 +94,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }
     const deadLetters = new DeadLetters(part('dead-letters').log, clock)
 
+    const slots = { commit: new Slots(limits.commitsAtOnce), upkeep: new Slots(limits.upkeepsAtOnce) }
     const feeds = new Map<string, TableFeed>()
     const writers = new Map<string, TableWriter>()
     for (const [name, { log: tableLog, definition }] of parts) {
@@ -105,6 +109,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         writer,
         log: tableLog,
         clock,
+        slots,
         onEvent: (event) => options.onEvent?.(event),
         onPoison: (text, reason) =>
           deadLetters.add([
@@ -151,10 +156,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
+    const letters = { log: part('dead-letters').log, feed: must(feeds, 'dead-letters') }
     const streams = await Streams.open({
       ...reader,
       deadLetters,
+      slots,
+      dir: home.logsDir,
+      letters: { end: () => letters.log.end, position: () => letters.feed.position },
       openLog: (name) => openSegmentLog({ dir: home.logsDir, name }),
+      listLogs: async () =>
+        (await readdir(home.logsDir, { withFileTypes: true }))
+          .filter((entry) => entry.isDirectory() && !entry.name.includes('.damaged-'))
+          .map(({ name }) => name),
       indexPath: (name) => home.indexPath(name),
       memoryPath: home.statePath('streams.db'),
       configured: Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings)),

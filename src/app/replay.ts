@@ -68,7 +68,7 @@ async function replay(engine: Engine, letter: StoredLetter): Promise<boolean> {
         break
       }
       case 'commit':
-        await replayChange(engine, letter.stream, text)
+        await replayChange(engine, letter, text)
         break
     }
   } catch (error) {
@@ -83,13 +83,11 @@ async function replay(engine: Engine, letter: StoredLetter): Promise<boolean> {
  * The journal and streams take the same change again. The other tables take what is known of the version now: the change itself
  * may be older than what they hold.
  */
-async function replayChange(engine: Engine, stream: string, text: string): Promise<void> {
+async function replayChange(engine: Engine, letter: StoredLetter, text: string): Promise<void> {
+  const found = engine.streams.list().find((candidate) => streamLogName(candidate.name) === letter.stream)
+  if (found !== undefined) return found.retry(letter)
+  const { stream } = letter
   const { input, op, row } = readTableChange(text)
-  const streamLog = engine.streams.list().find((candidate) => streamLogName(candidate.name) === stream)?.parts.log
-  if (streamLog !== undefined) {
-    await streamLog.append([tableChangeText({ input, op, row })])
-    return
-  }
   if (stream === 'journal') {
     await must(engine.logs.get(stream), 'the journal log').append([tableChangeText({ input, op, row })])
     return

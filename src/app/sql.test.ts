@@ -87,7 +87,7 @@ test('unique keys of a table whose columns may be null are demanded by the strea
     const schema = currentSchema((await bench.engine.catalog.load(parseIdent(TABLE))).metadata)
     assert.equal(schema['identifier-field-ids'], undefined)
     assert.ok(schema.fields.every((field) => !field.required))
-    assert.equal(await bench.engine.streams.get('web').parts.writer.committedOffset(), 4)
+    assert.equal(await bench.engine.streams.get('web').parts.destinations.all[0]?.writer.committedOffset(), 4)
   })
 })
 

@@ -18,6 +18,9 @@ export const limits = {
   /** Appends of one log that wait to be written; more are refused for the moment. */
   logQueueBytesMax: 128 * MiB,
 
+  /** Commits, and upkeep, of all tables that run at once. */
+  commitsAtOnce: 4,
+  upkeepsAtOnce: 1,
   /** One commit of a table takes at most so many log entries and bytes. */
   commitEntriesMax: 1_000_000,
   commitBytesMax: 256 * MiB,
@@ -126,14 +129,35 @@ export const limits = {
   streamProblemsMax: 5,
   /** Tags of a stream. */
   streamTagsMax: 50,
-  /** Bytes accepted that are not in the table yet, from which on a stream takes no more for the moment. */
+  /** Bytes accepted that are not in the tables yet, from which on a stream, or all of them, take no more for the moment. */
   streamBacklogBytesMax: 1024 * MiB,
-  /** What is remembered against repetition, per stream: producers, and requests by count and age. */
-  streamProducersKept: 100_000,
-  streamRequestsKept: 100_000,
+  streamsBacklogBytesMax: 8192 * MiB,
+  /** Bytes of dead letters that are not in their table yet, from which on a stream takes no record that would be one. */
+  streamLettersBytesMax: 1024 * MiB,
+  /** Room on the disk below which streams take no more for the moment, and how often it is looked at. */
+  streamFreeBytesMin: 256 * MiB,
+  streamFreeCheckMs: 1_000,
+  /** Tables of one stream. */
+  streamTablesMax: 200,
+  /** Streams opened at once, and how often one that cannot be opened is tried again. */
+  streamsOpenedAtOnce: 8,
+  streamReopenMs: 5_000,
+  /**
+   * What is remembered against repetition, per stream. Requests: for a day, and as many as 115 a second make of it, some 100
+   * bytes each. Producers: one that was silent for a week is forgotten when there are more than half of these.
+   */
+  streamRequestsKept: 10_000_000,
   streamRequestAgeMaxMs: 24 * 3600 * 1000,
-  /** A stream's schema is looked up again after so long: another engine may have changed the table. */
+  streamProducersKept: 1_000_000,
+  streamProducerAgeMinMs: 7 * 24 * 3600 * 1000,
+  /** Rows forgotten at a time; a step of the clock counts as so much time at most. */
+  streamForgottenAtOnce: 20_000,
+  streamClockStepMaxMs: 3600 * 1000,
+  /** What was taken and is not written to `state/streams.db` yet: producers and requests. */
+  streamUnwrittenMax: 100_000,
+  /** A table's columns are looked up again after so long: another engine may have changed them; and waited for, after so long. */
   streamSchemaAgeMs: 1_000,
+  streamSchemaStaleMs: 10_000,
 
   /** Transform functions: tries beyond the first, time of one invocation, and heap of a worker. */
   transformRetriesMax: 300,
@@ -205,6 +229,7 @@ assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit wha
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
 assert(limits.streamRequestBytesMax * 2 <= limits.logBatchBytesMax, 'one full request must fit an append')
 assert(limits.streamRequestRecordsMax < limits.logBatchEntriesMax, 'one full request must fit an append')
+assert(limits.streamBacklogBytesMax <= limits.streamsBacklogBytesMax, 'one stream at its bound must fit all of them')
 assert(limits.streamRecordBytesMax <= limits.deadLetterPayloadBytesMax, 'a bad record must fit a dead letter')
 assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in hex must fit a log entry')
 assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')

@@ -82,12 +82,11 @@ export async function callFirehose({ target, body, invocationId, streams }: AwsC
       const after = input['ExclusiveStartDeliveryStreamName']
       if (!Number.isInteger(limit) || Number(limit) < 1 || Number(limit) > LIST_MAX)
         throw validation(`Limit: expected a whole number from 1 to ${LIST_MAX}`)
-      const names = streams.list().map(({ name }) => name)
-      return listNames(names, typeof after === 'string' ? after : undefined, Number(limit))
+      return listNames(streams.names(), typeof after === 'string' ? after : undefined, Number(limit))
     }
     case 'CreateDeliveryStream': {
       const name = text(input, 'DeliveryStreamName')
-      if (streams.list().some((known) => known.name === name))
+      if (streams.names().includes(name))
         throw new AwsProblem('ResourceInUseException', `Firehose ${name} already exists.`)
       await streams.create(name, settingsOf(input))
       return { DeliveryStreamARN: streamArn(name) }

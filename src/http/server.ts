@@ -143,11 +143,7 @@ function addRoutes(app: FastifyInstance, options: ServerOptions): void {
   app.get<{ Querystring: { limit?: string; after?: string } }>('/v1/streams', read, async ({ query }) => {
     const { limit = '10000', after } = query
     if (!/^[1-9]\d{0,4}$/.test(limit)) throw new Fault('invalid', 'limit: expected a whole number from 1')
-    return listNames(
-      streams.list().map(({ name }) => name),
-      after,
-      Number(limit),
-    )
+    return listNames(streams.names(), after, Number(limit))
   })
   app.get<Named>('/v1/streams/:name', read, async ({ params }) => describe(streams.get(params.name)))
   app.get<Named>('/v1/streams/:name/status', read, async ({ params }) => statusOf(streams.get(params.name)))

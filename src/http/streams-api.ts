@@ -127,16 +127,18 @@ export function bulkAnswer({ results, repeated, end }: Acceptance): { status: nu
 
 /** What a stream is and how far it has come. */
 export function statusOf(stream: Stream): object {
-  const { log, feed } = stream.parts
   const { name: _name, ...settings } = stream.definition
+  const { end, committed } = stream.offsets
   return {
     name: stream.name,
     createdAt: new Date(stream.createdMs).toISOString(),
+    version: stream.version,
     settings,
-    /** Offsets: the next to be given, and the end of what the table holds. */
-    end: log.end,
-    committed: feed.position,
-    waiting: log.end - feed.position,
+    /** Offsets: the next to be given, and the end of what the tables hold. */
+    end,
+    committed,
+    waiting: end - committed,
+    freshness: stream.freshness(),
   }
 }
 

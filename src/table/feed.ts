@@ -4,15 +4,29 @@
  * A failure that may pass is told (`stalled`) and tried again with growing pauses; meanwhile entries stay in the log.
  * An entry that does not fit the table is found by halving the batch, handed to `onPoison`, and left out: one bad
  * entry never stops the others.
+ *
+ * A log may be for several tables: each has a feed, which takes its share of the entries (`LogShare`) and passes over the others.
+ * Then no feed alone may let the log forget; whoever made them does, at the least position of all (`onPassed`).
  */
 import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import type { Slots } from '../base/slots.ts'
 import type { Log, Segment } from '../log/log.ts'
 import { withSlice } from './segment-slice.ts'
+import type { Slice } from './segment-split.ts'
 import type { CommitReport, FeedEvent } from './table.ts'
 import type { TableWriter } from './writer.ts'
+
+/** One table's entries of a log that is for several. */
+export interface LogShare {
+  /** As `Log.seal`; may leave out what came just now. */
+  seal(from: number, bytesMax: number): Promise<Segment[]>
+  /** The table's entries of [from, end), which `segments` hold; none when they have none. Kept until the feed has passed them. */
+  select(segments: readonly Segment[], from: number, end: number): Promise<Slice[]>
+  owns(text: string): boolean
+}
 
 export interface FeedOptions {
   writer: TableWriter
@@ -24,12 +38,18 @@ export interface FeedOptions {
   onPoison: (text: string, reason: Fault) => Promise<void>
   /** Runs after commits, on the feed's turn; returns what it did. */
   upkeep?: () => Promise<string[]>
+  /** Offset before which there is nothing for the table. */
+  from?: number
   /** How long a commit waits for more entries after the first; `hurry` ends the wait. */
-  lingerMs?: number
+  lingerMs?: number | (() => number)
+  /** Default: the log is this table's alone. */
+  share?: LogShare
+  /** Commits and upkeep of all feeds that share them wait for each other. */
+  slots?: { commit: Slots; upkeep: Slots }
   /** When the entry at an offset was accepted, ms since 1970; null when nobody knows. */
   acceptedMs?: (offset: number) => number | null
-  /** Runs when [.., end) is in the table, before the log may forget it: whoever needs those entries takes them now. */
-  beforeTrim?: (end: number) => Promise<void>
+  /** Runs when [.., end) is in the table. Default: the log may forget it. */
+  onPassed?: (end: number) => Promise<void>
 }
 
 export class TableFeed {
@@ -57,7 +77,7 @@ export class TableFeed {
         { held, end: options.log.end },
       )
     }
-    return new TableFeed(options, Math.max(held, options.log.start))
+    return new TableFeed(options, Math.max(held, options.log.start, options.from ?? 0))
   }
 
   /** Every entry before this offset is in the table (or was passed over as poison). */
@@ -120,7 +140,8 @@ export class TableFeed {
   async #linger(signal: AbortSignal): Promise<void> {
     const hurry = this.#hurry.signal
     try {
-      await this.#options.clock.sleep(this.#options.lingerMs ?? limits.commitLingerMs, AbortSignal.any([signal, hurry]))
+      const { clock, lingerMs = limits.commitLingerMs } = this.#options
+      await clock.sleep(typeof lingerMs === 'number' ? lingerMs : lingerMs(), AbortSignal.any([signal, hurry]))
     } catch (error) {
       if (signal.aborted || !hurry.aborted) throw error
     }
@@ -128,25 +149,43 @@ export class TableFeed {
   }
 
   async #commitNext(): Promise<void> {
-    const { log, writer, onEvent } = this.#options
+    const { log, share, slots, onPassed, upkeep, onEvent, writer } = this.#options
     const from = this.#position
-    const segments = await log.seal(from, limits.commitBytesMax)
+    const segments = await (share ?? log).seal(from, limits.commitBytesMax)
     const sealedEnd = segments.at(-1)?.end ?? from
     const end = Math.min(sealedEnd, from + limits.commitEntriesMax)
     if (end <= from) return
-    await this.#commitRange(segments, from, end)
+    await this.#commitShare(segments, from, end)
     this.#position = end
-    await this.#options.beforeTrim?.(end)
-    await log.trim(end)
-    for (const what of (await this.#options.upkeep?.()) ?? []) onEvent({ kind: 'upkeep', table: writer.name, what })
+    if (onPassed === undefined) await log.trim(end)
+    else await onPassed(end)
+    if (upkeep === undefined) return
+    for (const what of await (slots === undefined ? upkeep() : slots.upkeep.run(upkeep)))
+      onEvent({ kind: 'upkeep', table: writer.name, what })
+  }
+
+  async #commitShare(segments: readonly Segment[], from: number, end: number): Promise<void> {
+    const { share, slots, onEvent, writer } = this.#options
+    const commit = async () => {
+      if (share === undefined) return this.#commitRange(segments, { from, end }, end - from)
+      const slices = await share.select(segments, from, end)
+      const entries = slices.reduce((sum, slice) => sum + slice.entries, 0)
+      if (entries > 0) await this.#commitRange(slices, { from, end }, entries)
+      else onEvent({ kind: 'unchanged', table: writer.name, from, end })
+    }
+    await (slots === undefined ? commit() : slots.commit.run(commit))
   }
 
   /** Commits [from, end); a range that the table refuses is halved until the refused entries stand alone. */
-  async #commitRange(segments: readonly Segment[], from: number, end: number): Promise<void> {
+  async #commitRange(
+    segments: readonly Segment[],
+    { from, end }: { from: number; end: number },
+    entries: number,
+  ): Promise<void> {
     const { writer, onEvent, log } = this.#options
     let report: CommitReport | null
     try {
-      report = await writer.commit(segments, from, end)
+      report = await writer.commit(segments, from, end, entries)
     } catch (error) {
       if (!isFault(error, 'invalid') || isStatementError(error)) throw error
       const alone = segments.length === 1 && segments[0]?.first === from && segments[0].end === end
@@ -172,8 +211,12 @@ export class TableFeed {
 
   /** Commits a range that is read without its neighbours, which may be what the table refuses. */
   async #commitSlice(range: { from: number; end: number }): Promise<void> {
-    const path = await this.#options.writer.parts.io.scratch('.ndjson')
-    await withSlice(this.#options.log, range, path, (slice) => this.#commitRange([slice], range.from, range.end))
+    const { log, share, writer } = this.#options
+    const path = await writer.parts.io.scratch('.ndjson')
+    const commit = async (slice: Slice) => {
+      if (slice.entries > 0) await this.#commitRange([slice], range, slice.entries)
+    }
+    await withSlice(log, range, path, commit, (text) => share === undefined || share.owns(text))
   }
 }
 

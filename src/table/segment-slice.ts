@@ -8,36 +8,49 @@ import { open, rm } from 'node:fs/promises'
 import { assert } from '../base/assert.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import type { Log, Segment } from '../log/log.ts'
+import type { Log } from '../log/log.ts'
+import type { Slice } from './segment-split.ts'
 
-/** Gives `work` a segment of exactly the entries [from, end), at `path` while it works. @throws Fault `unavailable` */
+/**
+ * Gives `work` a segment of exactly the entries [from, end), those that `owns` knows, at `path` while it works.
+ * @throws Fault `unavailable`
+ */
 export async function withSlice<T>(
   log: Log,
   range: { from: number; end: number },
   path: string,
-  work: (slice: Segment) => Promise<T>,
+  work: (slice: Slice) => Promise<T>,
+  owns: (text: string) => boolean = () => true,
 ): Promise<T> {
   try {
-    const bytes = await writeSlice(log, range, path)
-    return await work({ path, first: range.from, end: range.end, bytes })
+    const written = await writeSlice(log, range, path, owns)
+    return await work({ path, first: range.from, end: range.end, ...written })
   } finally {
     await rm(path, { force: true })
   }
 }
 
-async function writeSlice(log: Log, { from, end }: { from: number; end: number }, path: string): Promise<number> {
+async function writeSlice(
+  log: Log,
+  { from, end }: { from: number; end: number },
+  path: string,
+  owns: (text: string) => boolean,
+): Promise<{ bytes: number; entries: number }> {
   try {
     await using file = await open(path, 'w')
     let bytes = 0
+    let count = 0
     for (let at = from; at < end; ) {
       const entries = await log.read(at, Math.min(end - at, limits.logBatchEntriesMax))
       assert(entries.length > 0, 'the entries of a slice are in the log')
-      const text = entries.map((entry) => `${entry.text}\n`).join('')
+      const owned = entries.filter((entry) => owns(entry.text))
+      const text = owned.map((entry) => `${entry.text}\n`).join('')
       await file.writeFile(text)
       bytes += Buffer.byteLength(text)
+      count += owned.length
       at += entries.length
     }
-    return bytes
+    return { bytes, entries: count }
   } catch (error) {
     if (error instanceof Fault) throw error
     throw new Fault('unavailable', `cannot write ${path}: ${messageOf(error)}`, { path }, error)

@@ -53,6 +53,13 @@ export interface WriterOptions {
   bounds?: TableBounds
 }
 
+/** Entries [from, end) of a log, and how many of them are the table's; null when that is not known. */
+interface Range {
+  from: number
+  end: number
+  entries: number | null
+}
+
 /** Of rows of `batch` (no row won: the bitmap is null, and so is this). */
 const WON = "get_bit(getvariable('tidewater_won'), nth) = 1"
 /** Counted positions are compared with the file at so many places, when it has more rows than one thread takes at a time. */
@@ -121,6 +128,11 @@ export class TableWriter {
     return this.#index
   }
 
+  /** Creates or evolves the table to a definition with the same key. @throws Fault `invalid` when it contradicts the table */
+  adopt(definition: TableDefinition): Promise<LoadedTable> {
+    return ensureTable(this.#parts.catalog, definition, this.#parts.clock)
+  }
+
   get parts(): WriterParts {
     return this.#parts
   }
@@ -136,16 +148,24 @@ export class TableWriter {
 
   /**
    * Commits the entries [from, end) of `segments`. Null when they change nothing.
+   * @param entries how many there are, when others between them are not the table's
    * @throws Fault `conflict` when others kept committing in between, `commit-unknown`, `unavailable`, `corrupt`,
    * `invalid` (an entry that does not fit the table)
    */
-  async commit(segments: readonly Segment[], from: number, end: number): Promise<CommitReport | null> {
+  async commit(
+    segments: readonly Segment[],
+    from: number,
+    end: number,
+    entries = end - from,
+  ): Promise<CommitReport | null> {
     const startedMs = this.#parts.clock.nowMs()
     const committed = this.#follow(async (table) => {
       if (this.#index !== null) await catchUp(this.#index, table)
       const held = committedOffset(table.metadata, this.#logName)
       if (held >= end) return null
-      const report = await this.#attempt(table, segments, Math.max(from, held), end)
+      // Of a part that is held already it is not known how many were the table's.
+      const expected = held > from ? (entries === end - from ? end - held : null) : entries
+      const report = await this.#attempt(table, segments, { from: Math.max(from, held), end, entries: expected })
       return report === null ? null : { ...report, elapsedMs: this.#parts.clock.nowMs() - startedMs }
     })
     return committed.finally(() => this.#forgetBatch())
@@ -165,16 +185,16 @@ export class TableWriter {
   async #attempt(
     table: LoadedTable,
     segments: readonly Segment[],
-    from: number,
-    end: number,
+    range: Range,
   ): Promise<Omit<CommitReport, 'elapsedMs'> | null> {
+    const { from, end } = range
     const { session, io, clock } = this.#parts
     const { mode } = this.#definition
     const { metadata } = table
     const nowMs = clock.nowMs()
     const source = this.#source(metadata, segments, from, end)
     if (mode !== 'append') {
-      await this.#readBatch(source, from, end)
+      await this.#readBatch(source, range)
       await this.#fold(end - from)
     }
 
@@ -188,7 +208,7 @@ export class TableWriter {
       ...sortTerms(metadata),
       ...writeSettings(metadata.properties),
     })
-    if (mode === 'append' && sum(dataFiles) !== end - from) await this.#checkCount(`(${source})`, from, end)
+    if (mode === 'append' && sum(dataFiles) !== range.entries) await this.#checkCount(`(${source})`, range)
     const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
     if (dataFiles.length === 0 && deleteFiles.length === 0) return null
 
@@ -199,7 +219,7 @@ export class TableWriter {
       snapshotId,
       from,
       end,
-      entries: end - from,
+      entries: range.entries ?? sum(dataFiles),
       rowsWritten: sum(dataFiles),
       rowsRemoved: sum(deleteFiles),
     }
@@ -212,21 +232,22 @@ export class TableWriter {
     return segmentRelation(paths, currentSchema(metadata).fields, { from, end }, limits.logEntryBytesMax + 1024)
   }
 
-  async #readBatch(source: string, from: number, end: number): Promise<void> {
+  async #readBatch(source: string, range: Range): Promise<void> {
     const hash = keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
     await this.#parts.session.run(
-      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${from})::INTEGER AS nth, op, ${hash} AS h, row FROM (${source})`,
+      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${range.from})::INTEGER AS nth, op, ${hash} AS h, row FROM (${source})`,
     )
-    await this.#checkCount('batch', from, end)
+    await this.#checkCount('batch', range)
   }
 
-  /** @throws Fault `corrupt` when `relation` does not have every entry of [from, end) */
-  async #checkCount(relation: string, from: number, end: number): Promise<void> {
+  /** @throws Fault `corrupt` when `relation` does not have every entry of the range */
+  async #checkCount(relation: string, { from, end, entries }: Range): Promise<void> {
+    if (entries === null) return
     const count = Number(await this.#parts.session.value(`SELECT count(*) FROM ${relation}`))
-    if (count !== end - from) {
+    if (count !== entries) {
       throw new Fault(
         'corrupt',
-        `the log of ${this.name} should hold ${end - from} entries from offset ${from} to ${end}, but ${count} were read; run tidewater doctor`,
+        `the log of ${this.name} should hold ${entries} entries from offset ${from} to ${end}, but ${count} were read; run tidewater doctor`,
         { from, end, count },
       )
     }
@@ -370,7 +391,6 @@ export function committedSnapshot(metadata: TableMetadata, commitId: string): bi
   return must(findCommit(metadata, commitId), 'the snapshot just committed')['snapshot-id']
 }
 
-/**
 /**
  * The offset up to which entries of a log were committed, whatever became of them: that of the newest snapshot of the log in the
  * current one's ancestry, or the table property of the log if that is greater. A table may have followed another log before. The

@@ -14,17 +14,39 @@ import { transformSettings } from './transform/settings.ts'
 /** Letters, digits, `.`, `_`, `-`, at most 64, as delivery streams have them. */
 export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}$/
 
+const uniqueKeys = z.array(z.string()).max(32)
+const columns = z.record(z.string().min(1).max(255), z.string().min(1).max(10_000))
+const partitioning = z.array(z.string()).max(32)
+const properties = z.record(z.string(), z.string())
+const orderingField = z.string().min(1).max(255)
+
 export const streamSettings = z.strictObject({
-  /** Destination, e.g. `demo.web_events`. It is created when `columns` are given and it is not there. */
+  /** Destination, e.g. `demo.web_events`; records may be routed to others. Created on first use when it is not there. */
   table: z.string().min(3).max(400),
   /** Columns that identify a row: records then insert, update or delete by them. Empty: every record becomes a row. */
-  uniqueKeys: z.array(z.string()).max(32).default([]),
-  /** Columns by name, e.g. `STRING NOT NULL`. Absent: those of the table that is there. */
-  columns: z.record(z.string().min(1).max(255), z.string().min(1).max(10_000)).optional(),
-  /** Partition terms, taken when the table is created. */
-  partitioning: z.array(z.string()).max(32).default([]),
+  uniqueKeys: uniqueKeys.default([]),
+  /** Columns by name, e.g. `STRING NOT NULL`. Absent: those of the table that is there; or, when it is not and
+   * `unknownFields` is `evolve`, those that the first records show. */
+  columns: columns.optional(),
+  /** Partition terms, taken when a table is created. */
+  partitioning: partitioning.default([]),
   /** Iceberg table properties. */
-  properties: z.record(z.string(), z.string()).default({}),
+  properties: properties.default({}),
+  /** Column by which records of one key are in order: one that is less than the row's changes nothing. Needs `uniqueKeys`. */
+  orderingField: orderingField.optional(),
+  /** Other tables that records are routed to, where they differ from the settings above. */
+  tables: z
+    .record(
+      z.string().min(3).max(400),
+      z.strictObject({
+        uniqueKeys: uniqueKeys.optional(),
+        columns: columns.optional(),
+        partitioning: partitioning.optional(),
+        properties: properties.optional(),
+        orderingField: orderingField.optional(),
+      }),
+    )
+    .default({}),
   /** What becomes of a record's members without a column: left out, the record refused, or the table gets the column. */
   unknownFields: z.enum(['drop', 'dead-letter', 'evolve']).default('dead-letter'),
   /** Member that says `insert`, `update` or `delete`; it does not become a column. Needs `uniqueKeys`. */
@@ -69,17 +91,37 @@ export function parseStream(name: string, input: unknown): StreamDefinition {
     const problems = result.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`)
     throw new Fault('invalid', `stream ${name}: ${problems.join('; ')}`)
   }
-  const settings = result.data
-  try {
-    parseIdent(settings.table)
-    if (settings.operationField !== undefined && settings.uniqueKeys.length === 0) {
-      throw new Fault('invalid', 'operationField needs uniqueKeys: without a key there is nothing to update or delete')
+  const definition = { name, ...result.data }
+  for (const table of [definition.table, ...Object.keys(definition.tables)]) {
+    try {
+      checkTable(settingsFor(definition, table))
+    } catch (error) {
+      const where = table === definition.table ? '' : `tables.${table}: `
+      throw new Fault('invalid', `stream ${name}: ${where}${messageOf(error)}`, {}, error)
     }
-    if (settings.columns !== undefined) tableOf(settings, schemaOf(settings.columns, settings.uniqueKeys))
-  } catch (error) {
-    throw new Fault('invalid', `stream ${name}: ${messageOf(error)}`, {}, error)
   }
-  return { name, ...settings }
+  return definition
+}
+
+function checkTable(settings: StreamSettings): void {
+  const { table, columns, uniqueKeys, operationField, orderingField } = settings
+  parseIdent(table)
+  if (table.length > 400) throw new Fault('invalid', `a table's name has at most 400 characters, got ${table.length}`)
+  if (operationField !== undefined && uniqueKeys.length === 0) {
+    throw new Fault('invalid', 'operationField needs uniqueKeys: without a key there is nothing to update or delete')
+  }
+  if (orderingField !== undefined)
+    throw new Fault('unsupported', 'orderingField: the tables of this version do not order records by a column')
+  if (columns !== undefined) tableOf(settings, schemaOf(columns, uniqueKeys))
+}
+
+/** The settings that hold for one table of a stream. */
+export function settingsFor(definition: StreamDefinition, table: string): StreamSettings {
+  const { name: _name, ...settings } = definition
+  const own = Object.hasOwn(definition.tables, table) ? definition.tables[table] : undefined
+  if (own === undefined) return table === definition.table ? settings : { ...settings, table }
+  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+  return { ...settings, ...given, table }
 }
 
 /** Columns as a schema; key columns are required. @throws Fault `invalid` naming the column */

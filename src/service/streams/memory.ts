@@ -1,46 +1,21 @@
 /**
- * What streams remember against repetition: the last sequence number of each producer, and the answers to requests that came
- * with an idempotency key. And the definitions of streams that were made through the API.
+ * What streams remember: the last numbers of each producer, the answers to requests that came with an idempotency key, the tables
+ * that entries of a log are for; and what was set through the API: definitions, tags, pauses.
  *
- * Invariant: what is remembered of a stream is a function of its log. Entries carry their producer and request; this file holds
- * what follows from the entries before `applied`, and at start the rest of the log is read again. Applying an entry twice
- * changes nothing.
+ * Invariants
+ * 1. What is remembered of producers and requests is a function of the stream's log: entries carry it. `Repetitions` holds it for
+ *    the running process; this file is behind it, and holds at least what follows from the entries before `applied`.
+ * 2. Taking an entry into account twice changes nothing.
+ * 3. A table is in `destinations` before the first entry for it is in the log.
  *
- * Crash story: writes are not synced one by one. `keep` syncs, and runs before the log forgets entries: so whatever is missing
- * here after a crash is still in the log. Definitions are synced when made.
+ * Crash story: `keep` makes durable what follows from the entries that the log is about to forget. Whatever is missing here after
+ * a crash is still in the log, and read from there at start. Definitions and the like are synced when made.
  */
+import { open } from 'node:fs/promises'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Fault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
-import { type RememberedRequest, readTableChange } from '../../change/table-change.ts'
-import type { Log } from '../../log/log.ts'
-
-export interface ProducerState {
-  epoch: number
-  sequence: number
-}
-
-/** A request's answer: what was remembered, and the offset of its first record's entry. */
-export interface KnownRequest extends RememberedRequest {
-  first: number
-}
-
-const LAYOUT = 2
-/** What layout 2 added. */
-const CREATE_2 = `
-CREATE TABLE notes (stream TEXT PRIMARY KEY, version INTEGER NOT NULL, paused INTEGER NOT NULL, tags TEXT NOT NULL) STRICT;
-PRAGMA user_version = 2;
-`
-const CREATE_1 = `
-CREATE TABLE definitions (name TEXT PRIMARY KEY, definition TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE applied (stream TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
-CREATE TABLE producers (stream TEXT NOT NULL, id TEXT NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,
-  seen INTEGER NOT NULL, PRIMARY KEY (stream, id)) STRICT, WITHOUT ROWID;
-CREATE INDEX producers_seen ON producers (stream, seen);
-CREATE TABLE requests (stream TEXT NOT NULL, key TEXT NOT NULL, at_ms INTEGER NOT NULL, seen INTEGER NOT NULL,
-  body TEXT NOT NULL, PRIMARY KEY (stream, key)) STRICT, WITHOUT ROWID;
-CREATE INDEX requests_seen ON requests (stream, seen);
-`
+import { MEMORY_LAYOUT, prepareLayout } from './memory-layout.ts'
 
 export interface StoredDefinition {
   name: string
@@ -56,26 +31,46 @@ export interface StreamNotes {
   tags: Record<string, string>
 }
 
-export class StreamMemory {
+/** A table that entries of a stream's log are for, and how they are to be applied. */
+export interface StoredDestination {
+  /** `namespace.name`. */
+  table: string
+  uniqueKeys: string[]
+  orderingField?: string
+}
+
+/** The file `state/streams.db`. */
+export class MemoryFile {
+  readonly #path: string
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  #syncing: Promise<void> | null = null
+  #syncNext: Promise<void> | null = null
+  /** Time for which the service has run, ms: what is remembered ages by it. */
+  #runningMs: number
+  #lastMs: number | null = null
 
-  /** @throws Fault `unavailable`, `corrupt` (another layout) */
+  /** @throws Fault `unavailable`, `corrupt` (no such file, or another layout) */
   constructor(path: string) {
+    this.#path = path
     try {
       this.#db = new DatabaseSync(path)
       this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000')
-      const version = Number(this.#db.prepare('PRAGMA user_version').get()?.['user_version'])
-      if (version === 0) this.#db.exec(`BEGIN; ${CREATE_1} ${CREATE_2} COMMIT`)
-      else if (version === 1) this.#db.exec(`BEGIN; ${CREATE_2} COMMIT`)
-      else if (version !== LAYOUT) throw new Error(`expected layout ${LAYOUT}, got ${version}`)
+      prepareLayout(this.#db)
+      this.#runningMs = Number(this.#db.prepare('SELECT running_ms FROM age').get()?.['running_ms'] ?? 0)
     } catch (error) {
-      throw new Fault('unavailable', `cannot open ${path}: ${messageOf(error)}`, { path }, error)
+      const damaged = /not a database|malformed|expected layout/.test(messageOf(error))
+      throw new Fault(
+        damaged ? 'corrupt' : 'unavailable',
+        `cannot open ${path}: ${messageOf(error)}`,
+        { path, layout: MEMORY_LAYOUT },
+        error,
+      )
     }
   }
 
   definitions(): StoredDefinition[] {
-    const rows = this.#statement('SELECT name, definition, created_ms FROM definitions ORDER BY name').all()
+    const rows = this.statement('SELECT name, definition, created_ms FROM definitions ORDER BY name').all()
     return rows.map((row) => ({
       name: String(row['name']),
       definition: String(row['definition']),
@@ -85,19 +80,19 @@ export class StreamMemory {
 
   /** Durable when it returns. */
   define({ name, definition, createdMs }: StoredDefinition): void {
-    this.#run('INSERT OR REPLACE INTO definitions VALUES (?, ?, ?)', name, definition, createdMs)
-    this.#sync()
+    this.durably(() => this.run('INSERT OR REPLACE INTO definitions VALUES (?, ?, ?)', name, definition, createdMs))
   }
 
-  /** Durable when it returns. What was remembered of the stream stays: its log goes on if it is made again. */
+  /** Durable when it returns. What is remembered of the stream's log stays. */
   undefine(name: string): void {
-    this.#run('DELETE FROM definitions WHERE name = ?', name)
-    this.#run('DELETE FROM notes WHERE stream = ?', name)
-    this.#sync()
+    this.durably(() => {
+      this.run('DELETE FROM definitions WHERE name = ?', name)
+      this.run('DELETE FROM notes WHERE stream = ?', name)
+    })
   }
 
   notes(stream: string): StreamNotes {
-    const row = this.#statement('SELECT version, paused, tags FROM notes WHERE stream = ?').get(stream)
+    const row = this.statement('SELECT version, paused, tags FROM notes WHERE stream = ?').get(stream)
     if (row === undefined) return { version: 1, paused: false, tags: {} }
     return {
       version: Number(row['version']),
@@ -107,124 +102,115 @@ export class StreamMemory {
   }
 
   /** Durable when it returns. */
-  note(stream: string, change: Partial<StreamNotes>): StreamNotes {
-    const notes = { ...this.notes(stream), ...change }
-    const { version, paused, tags } = notes
-    this.#run('INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)', stream, version, paused ? 1 : 0, JSON.stringify(tags))
-    this.#sync()
-    return notes
+  note(stream: string, change: Partial<StreamNotes>): void {
+    const { version, paused, tags } = { ...this.notes(stream), ...change }
+    const values = [stream, version, paused ? 1 : 0, JSON.stringify(tags)] as const
+    this.durably(() => this.run('INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)', ...values))
   }
 
-  producer(stream: string, id: string): ProducerState | null {
-    const row = this.#statement('SELECT epoch, sequence FROM producers WHERE stream = ? AND id = ?').get(stream, id)
-    return row === undefined ? null : { epoch: Number(row['epoch']), sequence: Number(row['sequence']) }
+  /** Of one stream, or the streams that have any. */
+  destinations(stream: string): StoredDestination[] {
+    const rows = this.statement('SELECT settings FROM destinations WHERE stream = ? ORDER BY name').all(stream)
+    return rows.map((row) => JSON.parse(String(row['settings'])) as StoredDestination)
   }
 
-  request(stream: string, key: string): KnownRequest | null {
-    const row = this.#statement('SELECT body FROM requests WHERE stream = ? AND key = ?').get(stream, key)
-    return row === undefined ? null : (JSON.parse(String(row['body'])) as KnownRequest)
+  streamsWithDestinations(): string[] {
+    const rows = this.statement('SELECT DISTINCT stream FROM destinations ORDER BY stream').all()
+    return rows.map((row) => String(row['stream']))
   }
 
-  /** The last entry of a producer's stretch. An older one changes nothing. */
-  sawProducer(stream: string, offset: number, [id, epoch, sequence]: [string, number, number]): void {
-    this.#run(
-      `INSERT INTO producers VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
-       SET epoch = excluded.epoch, sequence = excluded.sequence, seen = excluded.seen
-       WHERE (excluded.epoch, excluded.sequence) > (producers.epoch, producers.sequence)`,
-      stream,
-      id,
-      epoch,
-      sequence,
-      offset,
-    )
+  /** Durable when it returns. */
+  addDestination(stream: string, destination: StoredDestination): void {
+    const values = [stream, destination.table, JSON.stringify(destination)] as const
+    this.durably(() => this.run('INSERT OR REPLACE INTO destinations VALUES (?, ?, ?)', ...values))
   }
 
-  /** @param offset of the entry that carries it, which is the last one of the request */
-  sawRequest(stream: string, offset: number, request: RememberedRequest): void {
-    const known: KnownRequest = {
-      ...request,
-      first: offset - (request.count - request.letters.length - (request.dropped?.length ?? 0)),
-    }
-    this.#run(
-      'INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?)',
-      stream,
-      request.key,
-      request.atMs,
-      offset,
-      JSON.stringify(known),
-    )
+  /** The log holds no entry for them any more. Durable when it returns. */
+  forgetDestinations(stream: string): void {
+    this.durably(() => this.run('DELETE FROM destinations WHERE stream = ?', stream))
   }
 
-  /** Applies what the log holds from where this file ends. */
-  async catchUp(stream: string, log: Log, end = log.end): Promise<void> {
-    const row = this.#statement('SELECT until FROM applied WHERE stream = ?').get(stream)
-    let from = Math.max(Number(row?.['until'] ?? 0), log.start)
-    while (from < end) {
-      const entries = await log.read(from, 5_000)
-      this.#transaction(() => {
-        for (const { offset, text } of entries) {
-          if (!/"(producer|request)":/.test(text)) continue
-          const { producer, request } = readTableChange(text)
-          if (producer !== undefined) this.sawProducer(stream, offset, producer)
-          if (request !== undefined) this.sawRequest(stream, offset, request)
-        }
-        from += entries.length
-        this.#applied(stream, from)
+  get runningMs(): number {
+    return this.#runningMs
+  }
+
+  /** Lets time pass. A step of the clock counts as an hour at most, so that none makes everything old at once. */
+  tick(nowMs: number): void {
+    const stepMs = this.#lastMs === null ? 0 : nowMs - this.#lastMs
+    this.#lastMs = nowMs
+    this.#runningMs += Math.max(0, Math.min(stepMs, limits.streamClockStepMaxMs))
+    this.run('INSERT OR REPLACE INTO age VALUES (1, ?)', this.#runningMs)
+  }
+
+  /** What was written is on disk when it resolves; those who come meanwhile share the next sync. @throws Fault `unavailable` */
+  sync(): Promise<void> {
+    if (this.#syncing === null) {
+      this.#syncing = this.#syncLog().finally(() => {
+        this.#syncing = this.#syncNext
+        this.#syncNext = null
       })
-      if (entries.length === 0) return
+      return this.#syncing
+    }
+    // The sync under way may have begun before our bytes were there.
+    this.#syncNext ??= this.#syncing.then(
+      () => this.#syncLog(),
+      () => this.#syncLog(),
+    )
+    return this.#syncNext
+  }
+
+  /** Everything committed is in SQLite's log or was moved into the file by a checkpoint, which syncs by itself. */
+  async #syncLog(): Promise<void> {
+    try {
+      await using file = await open(`${this.#path}-wal`, 'r+')
+      await file.datasync()
+    } catch (error) {
+      throw new Fault('unavailable', `cannot sync ${this.#path}: ${messageOf(error)}`, { path: this.#path }, error)
     }
   }
 
-  /** Makes durable what follows from the entries before `end`, and forgets what is over its bounds. */
-  async keep(stream: string, log: Log, end: number, nowMs: number): Promise<void> {
-    await this.catchUp(stream, log, end)
-    this.#forget('requests', stream, limits.streamRequestsKept)
-    this.#forget('producers', stream, limits.streamProducersKept)
-    this.#run('DELETE FROM requests WHERE stream = ? AND at_ms < ?', stream, nowMs - limits.streamRequestAgeMaxMs)
-    this.#sync()
+  /** Runs `work` as one transaction that is on disk when it returns. */
+  durably(work: () => void): void {
+    try {
+      this.#db.exec('PRAGMA synchronous = FULL')
+      this.transaction(work)
+    } catch (error) {
+      throw new Fault('unavailable', `cannot write ${this.#path}: ${messageOf(error)}`, { path: this.#path }, error)
+    } finally {
+      this.#db.exec('PRAGMA synchronous = NORMAL')
+    }
   }
 
-  close(): void {
-    this.#statements.clear()
-    this.#db.close()
-  }
-
-  #applied(stream: string, until: number): void {
-    this.#run('INSERT OR REPLACE INTO applied VALUES (?, ?)', stream, until)
-  }
-
-  #forget(table: 'requests' | 'producers', stream: string, kept: number): void {
-    this.#run(
-      `DELETE FROM ${table} WHERE stream = ? AND seen <= (SELECT seen FROM ${table} WHERE stream = ? ORDER BY seen DESC LIMIT 1 OFFSET ${kept})`,
-      stream,
-      stream,
-    )
-  }
-
-  #sync(): void {
-    this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-  }
-
-  #transaction(work: () => void): void {
+  transaction(work: () => void): void {
     this.#db.exec('BEGIN')
     try {
       work()
       this.#db.exec('COMMIT')
     } catch (error) {
-      this.#db.exec('ROLLBACK')
+      // SQLite may have rolled back by itself, as on a full disk.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
       throw error
     }
   }
 
-  #run(sql: string, ...values: (string | number)[]): void {
-    this.#statement(sql).run(...values)
+  run(sql: string, ...values: (string | number | Uint8Array | null)[]): number {
+    return Number(this.statement(sql).run(...values).changes)
   }
 
-  #statement(sql: string): StatementSync {
+  statement(sql: string): StatementSync {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known
     const statement = this.#db.prepare(sql)
     this.#statements.set(sql, statement)
     return statement
+  }
+
+  exec(sql: string): void {
+    this.#db.exec(sql)
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#db.close()
   }
 }

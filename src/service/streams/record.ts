@@ -41,6 +41,7 @@ export type RecordProblemCode =
   | 'InvalidDestination'
   | 'DestinationNotAllowed'
   | 'TooManyDestinations'
+  | 'DestinationRefused'
 
 export interface RecordProblem {
   code: RecordProblemCode

@@ -1,33 +1,34 @@
 /**
  * Streams: records sent by programs, made durable, turned into typed rows, and committed to Iceberg tables.
  *
- * A stream has a log (`stream-<name>`) and a feed of its own; two streams never write one table. Streams that the configuration
- * names are there as it says; others are made and removed through the API and remembered in `state/streams.db`.
+ * A stream has a log (`stream-<name>`) and writes one table or several; two streams never write one table. Streams that the
+ * configuration names are there as it says; others are made and removed through the API and remembered in `state/streams.db`.
+ *
+ * One that cannot be opened is told of, answers `unavailable`, and is tried again; the others live. What the log of a removed stream
+ * still holds is committed all the same, and told.
+ *
+ * Crash story: a stream is remembered before it can be reached, and forgotten after its last commit.
  */
 import path from 'node:path'
-import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { stringifyJson } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
-import type { Duck } from '../../duck/duck.ts'
-import { type Catalog, formatIdent, parseIdent } from '../../iceberg/catalog/catalog.ts'
-import type { FileIO } from '../../iceberg/file/file.ts'
-import { currentSchema } from '../../iceberg/spec/schema.ts'
-import type { Schema } from '../../iceberg/spec/table-metadata.ts'
+import { Slots } from '../../base/slots.ts'
 import type { Log } from '../../log/log.ts'
-import { TableFeed } from '../../table/feed.ts'
-import type { FeedEvent } from '../../table/table.ts'
-import { transportType } from '../../table/transport.ts'
-import { upkeep } from '../../table/upkeep.ts'
-import { TableWriter } from '../../table/writer.ts'
-import type { DeadLetters } from '../deadletter/deadletter.ts'
-import { parseStream, type StreamDefinition, schemaOf, tableOf } from './definition.ts'
-import { StreamMemory } from './memory.ts'
-import { closePipeline, openPipeline, type PipelineDeps } from './pipeline.ts'
+import { Backlog, type BacklogOptions } from './backlog.ts'
+import { parseStream, type StreamDefinition } from './definition.ts'
+import { streamLogName } from './destination.ts'
+import { Destinations, type SharedParts } from './destinations.ts'
+import { leftoverDefinition } from './leftover.ts'
+import { MemoryFile } from './memory.ts'
+import { closePipeline, openPipeline, type PipelineDeps, type PipelineStep } from './pipeline.ts'
+import { Progress } from './progress.ts'
+import { Repetitions } from './repetitions.ts'
 import { Stream } from './stream.ts'
 import { resolveModule } from './transform/load.ts'
 
 export { parseStream, type StreamDefinition, type StreamInput, streamSettings } from './definition.ts'
+export { streamIndexName, streamLogName } from './destination.ts'
 export type { PipelineRecord, PipelineStep, RecordOrigin } from './pipeline.ts'
 export {
   type Acceptance,
@@ -39,16 +40,12 @@ export {
   type ProducerMark,
   type RecordResult,
 } from './request.ts'
-export { type Freshness, Stream } from './stream.ts'
+export { type Freshness, type RetriedLetter, Stream } from './stream.ts'
 
-export interface StreamsOptions {
-  catalog: Catalog
-  io: FileIO
-  duck: Duck
-  clock: Clock
-  deadLetters: DeadLetters
+export interface StreamsOptions extends SharedParts, Omit<BacklogOptions, 'clock'> {
   openLog: (name: string) => Promise<Log>
-  indexPath: (name: string) => string
+  /** Names of logs that are there. */
+  listLogs: () => Promise<string[]>
   memoryPath: string
   /** Streams of the configuration. */
   configured: readonly StreamDefinition[]
@@ -56,42 +53,48 @@ export interface StreamsOptions {
   takenTables: ReadonlySet<string>
   /** Paths of functions in the configuration are from here; streams made through the API take them from its folder `functions`. */
   configDir: string
-  /** What the operator should know, e.g. that a function loses results. */
+  /** What the operator should know, in a sentence, e.g. that a function loses results. */
   notice: (text: string) => void
-  onEvent: (event: FeedEvent) => void
+  /** Default: the steps that the settings name. */
+  openSteps?: typeof openPipeline
 }
 
 /** Beside the configuration file: functions that streams made through the API may name. */
 const FUNCTIONS_FOLDER = 'functions'
 
-/** Name of the log, the row index and the feed of a stream. */
-export function streamLogName(stream: string): string {
-  return `stream-${stream}`
+interface Known {
+  definition: StreamDefinition
+  createdMs: number
+  configured: boolean
 }
 
 export class Streams {
   readonly #options: StreamsOptions
-  readonly #memory: StreamMemory
-  readonly #streams = new Map<string, { stream: Stream; configured: boolean }>()
+  readonly #memory: MemoryFile
+  readonly #backlog: Backlog
+  readonly #streams = new Map<string, Known & { stream: Stream }>()
+  /** Streams that cannot be opened, and why. */
+  readonly #troubled = new Map<string, { name: string; known: Known | null; fault: Fault }>()
+  /** What removed streams have left in their logs. They take no records. */
+  readonly #leftovers = new Map<string, Stream>()
+  /** Which stream writes a table. */
+  readonly #writers = new Map<string, string>()
   #started = false
+  #stop = new AbortController()
   /** Definitions change one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(options: StreamsOptions) {
     this.#options = options
-    this.#memory = new StreamMemory(options.memoryPath)
+    this.#memory = new MemoryFile(options.memoryPath)
+    this.#backlog = new Backlog(options)
   }
 
-  /** @throws Fault naming the stream that cannot be opened */
+  /** Streams that cannot be opened are told of; see `troubles`. @throws Fault `unavailable`, `corrupt` (what is remembered) */
   static async open(options: StreamsOptions): Promise<Streams> {
     const streams = new Streams(options)
     try {
-      for (const definition of options.configured) await streams.#open(definition, options.clock.nowMs(), true)
-      for (const { name, definition, createdMs } of streams.#memory.definitions()) {
-        // What the configuration says of a stream counts.
-        if (streams.#streams.has(name)) continue
-        await streams.#open(parseStream(name, JSON.parse(definition)), createdMs, false)
-      }
+      await streams.#openAll()
     } catch (error) {
       await streams.close()
       throw error
@@ -99,15 +102,27 @@ export class Streams {
     return streams
   }
 
-  /** In the order of their names. */
+  /** Those that take records, in the order of their names. */
   list(): Stream[] {
     return [...this.#streams.values()].map(({ stream }) => stream).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** @throws Fault `not-found` */
+  /** Of all streams, in order. */
+  names(): string[] {
+    return [...this.#streams.keys(), ...this.#troubled.keys()].sort()
+  }
+
+  /** Streams that cannot be opened now, and why. */
+  troubles(): { name: string; fault: Fault }[] {
+    return [...this.#troubled.values()].map(({ name, fault }) => ({ name, fault }))
+  }
+
+  /** @throws Fault `not-found`, `unavailable` when it cannot be opened now */
   get(name: string): Stream {
     const found = this.#streams.get(name)
     if (found !== undefined) return found.stream
+    const trouble = this.#troubled.get(name)
+    if (trouble !== undefined) throw new Fault('unavailable', trouble.fault.message, { stream: name }, trouble.fault)
     throw new Fault(
       'not-found',
       `there is no stream ${JSON.stringify(name.slice(0, 80))}; tidewater stream list shows them`,
@@ -122,65 +137,87 @@ export class Streams {
     return this.#inTurn(async () => {
       const definition = parseStream(name, input)
       const known = this.#streams.get(name)
-      if (known !== undefined) {
-        if (stringifyJson(known.stream.definition) === stringifyJson(definition))
-          return { stream: known.stream, created: false }
+      if (known !== undefined || this.#troubled.has(name)) {
+        const stream = this.get(name)
+        if (sameDefinition(stream.definition, definition)) return { stream, created: false }
         throw new Fault('conflict', `there is a stream ${name} with other settings; delete it first (its table stays)`)
       }
+      if (this.#streams.size + this.#troubled.size >= limits.streamsMax)
+        throw new Fault('limit', `a home has at most ${limits.streamsMax} streams`)
+      await this.#finishLeftover(name)
       const createdMs = this.#options.clock.nowMs()
-      const stream = await this.#open(definition, createdMs, false)
-      const { name: _name, ...settings } = definition
-      this.#memory.define({ name, definition: stringifyJson(settings), createdMs })
-      return { stream, created: true }
-    })
-  }
-
-  /**
-   * Commits what the stream has taken and removes it. Its table and its log stay.
-   * @throws Fault `not-found`, `conflict` (the configuration names it), or that of the commit: then it stays
-   */
-  remove(name: string): Promise<void> {
-    return this.#inTurn(async () => {
-      const stream = this.get(name)
-      if (this.#streams.get(name)?.configured === true)
-        throw new Fault('conflict', `stream ${name} is in the configuration; remove it there and start again`)
-      await stream.end()
-      await stream.parts.feed.stop()
+      // Remembered before anybody can send: what is acknowledged always has a stream.
+      this.#memory.define({ name, definition: storedText(definition), createdMs })
       try {
-        await stream.parts.feed.drain()
+        return { stream: await this.#open({ definition, createdMs, configured: false }), created: true }
       } catch (error) {
-        await this.#close(stream)
-        await this.#open(stream.definition, stream.createdMs, false)
+        this.#memory.undefine(name)
         throw error
       }
-      this.#memory.undefine(name)
-      await this.#close(stream)
     })
   }
 
   /**
    * Gives a stream other settings, for the requests that come from now on. What was accepted before goes where it was meant to.
-   * @throws Fault `not-found`, `invalid` (settings; those that cannot change), `conflict` (the configuration names the stream)
+   * @throws Fault `not-found`, `invalid` (settings; a key that changes), `conflict` (the configuration names the stream, or another
+   * stream writes the table)
    */
   update(name: string, input: unknown): Promise<Stream> {
     return this.#inTurn(async () => {
       const stream = this.get(name)
-      if (this.#streams.get(name)?.configured === true)
+      const known = this.#streams.get(name)
+      if (known === undefined || known.configured)
         throw new Fault('conflict', `stream ${name} is in the configuration; change it there and start again`)
       const definition = parseStream(name, input)
-      const now = stream.definition
-      if (stringifyJson(definition) === stringifyJson(now)) return stream
-      for (const setting of ['table', 'uniqueKeys', 'columns', 'partitioning', 'properties'] as const) {
-        if (stringifyJson(definition[setting] ?? null) !== stringifyJson(now[setting] ?? null))
-          throw new Fault('invalid', `stream ${name}: ${setting} cannot be changed; make another stream`)
+      if (sameDefinition(stream.definition, definition)) return stream
+      if (definition.table !== stream.definition.table) this.#requireFree(definition.table, name)
+      const steps = await this.#stepsOf(definition, false)
+      try {
+        await stream.parts.destinations.adopt(definition)
+      } catch (error) {
+        await closePipeline(steps)
+        throw error
       }
-      const steps = await openPipeline(definition, this.#pipelineDeps(name, false))
       const version = stream.version + 1
-      const { name: _name, ...settings } = definition
-      this.#memory.define({ name, definition: stringifyJson(settings), createdMs: stream.createdMs })
+      this.#memory.define({ name, definition: storedText(definition), createdMs: stream.createdMs })
       this.#memory.note(name, { version })
       stream.reconfigure(definition, version, steps)
+      known.definition = definition
       return stream
+    })
+  }
+
+  /**
+   * Commits what the stream has taken and removes it, with what it remembers of its senders. Its tables and its log stay.
+   * @throws Fault `not-found`, `conflict` (the configuration names it), or that of the commit: then it stays
+   */
+  remove(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const known = this.#streams.get(name) ?? this.#troubled.get(name)?.known
+      if (known?.configured === true)
+        throw new Fault('conflict', `stream ${name} is in the configuration; remove it there and start again`)
+      if (this.#troubled.has(name)) {
+        this.#memory.undefine(name)
+        this.#troubled.delete(name)
+        return
+      }
+      const stream = this.get(name)
+      const { destinations, repetitions, log } = stream.parts
+      await stream.end()
+      await destinations.rest()
+      try {
+        await destinations.drain()
+      } catch (error) {
+        await this.#close(stream)
+        if (known !== undefined && known !== null) await this.#open(known)
+        throw error
+      }
+      this.#memory.undefine(name)
+      this.#streams.delete(name)
+      await repetitions.flush()
+      repetitions.forgetAll(log.end)
+      destinations.forget()
+      await stream.close()
     })
   }
 
@@ -223,12 +260,18 @@ export class Streams {
 
   start(): void {
     this.#started = true
-    for (const stream of this.list()) if (!stream.paused) stream.parts.feed.start()
+    this.#stop = new AbortController()
+    for (const stream of [...this.list(), ...this.#leftovers.values()])
+      if (!stream.paused) stream.parts.destinations.follow()
+    void this.#reopenTroubled(this.#stop.signal)
   }
 
   async stop(): Promise<void> {
     this.#started = false
-    await Promise.all(this.list().map((stream) => stream.parts.feed.stop()))
+    this.#stop.abort()
+    await this.#turn
+    const streams = [...this.list(), ...this.#leftovers.values()]
+    await Promise.all(streams.map((stream) => stream.parts.destinations.rest()))
   }
 
   /** Takes no more records; resolves when those under way are answered. */
@@ -236,13 +279,26 @@ export class Streams {
     await Promise.all(this.list().map((stream) => stream.end()))
   }
 
-  /** Commits everything accepted so far, by one stream or by all, also what is paused. @throws Fault `not-found`, or that of a commit */
+  /**
+   * Commits everything accepted so far, by one stream or by all, also what is paused.
+   * @throws Fault `not-found`, or that of a commit, after the others
+   */
   async drain(name?: string): Promise<void> {
-    for (const stream of name === undefined ? this.list() : [this.get(name)]) await stream.parts.feed.drain()
+    const streams = name === undefined ? [...this.list(), ...this.#leftovers.values()] : [this.get(name)]
+    const results = await Promise.allSettled(streams.map((stream) => stream.parts.destinations.drain()))
+    if (name === undefined)
+      await this.#inTurn(async () => {
+        for (const left of [...this.#leftovers.keys()]) await this.#finishLeftover(left)
+      })
+    const failed = results.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   async close(): Promise<void> {
-    for (const stream of this.list()) await this.#close(stream)
+    this.#started = false
+    this.#stop.abort()
+    await this.#turn
+    for (const stream of [...this.list(), ...this.#leftovers.values()]) await this.#close(stream)
     this.#memory.close()
   }
 
@@ -254,126 +310,201 @@ export class Streams {
 
   async #close(stream: Stream): Promise<void> {
     this.#streams.delete(stream.name)
-    const { feed, writer, log } = stream.parts
-    await stream.end()
-    await feed.stop()
-    await writer.close()
-    writer.parts.session.close()
-    await log.close()
+    this.#leftovers.delete(stream.name)
+    await stream.close()
   }
 
-  async #open(definition: StreamDefinition, createdMs: number, configured: boolean): Promise<Stream> {
-    try {
-      return await this.#openParts(definition, createdMs, configured)
-    } catch (error) {
-      if (!isFault(error)) throw error
-      throw new Fault(
-        error.kind,
-        `stream ${definition.name}: ${error.message}`,
-        { ...error.facts, stream: definition.name },
-        error,
-      )
+  async #openAll(): Promise<void> {
+    const { configured, clock } = this.#options
+    const wanted: Known[] = configured.map((definition) => ({ definition, createdMs: clock.nowMs(), configured: true }))
+    for (const { name, definition, createdMs } of this.#memory.definitions()) {
+      // What the configuration says of a stream counts.
+      if (configured.some((known) => known.name === name)) continue
+      try {
+        wanted.push({ definition: parseStream(name, JSON.parse(definition)), createdMs, configured: false })
+      } catch (error) {
+        this.#trouble(name, null, error)
+      }
+    }
+    const slots = new Slots(limits.streamsOpenedAtOnce)
+    await Promise.all(
+      wanted.map((known) =>
+        slots.run(() =>
+          this.#open(known).then(
+            () => undefined,
+            (error: unknown) => this.#trouble(known.definition.name, known, error),
+          ),
+        ),
+      ),
+    )
+    const left = new Set(this.#memory.streamsWithDestinations())
+    for (const log of await this.#options.listLogs()) if (log.startsWith(PREFIX)) left.add(log.slice(PREFIX.length))
+    for (const name of left) if (!this.#streams.has(name) && !this.#troubled.has(name)) await this.#openLeftover(name)
+  }
+
+  /** @throws what is no fault: a bug */
+  #trouble(name: string, known: Known | null, error: unknown): void {
+    if (!isFault(error)) throw error
+    this.#troubled.set(name, { name, known, fault: error })
+    this.#options.notice(`${error.message}; it takes no records until it can be opened`)
+  }
+
+  /** Tries those again that could not be opened, now and then. */
+  async #reopenTroubled(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(limits.streamReopenMs, signal).catch(() => undefined)
+      for (const { name, known } of [...this.#troubled.values()]) {
+        if (signal.aborted) return
+        if (known === null) continue
+        await this.#inTurn(async () => {
+          if (signal.aborted || this.#troubled.get(name)?.known !== known) return
+          try {
+            await this.#open(known)
+            this.#troubled.delete(name)
+            this.#options.notice(`stream ${name} takes records again`)
+          } catch (error) {
+            if (isFault(error)) this.#troubled.set(name, { name, known, fault: error })
+            else this.#options.notice(`stream ${name}: ${messageOf(error)}`)
+          }
+        })
+      }
     }
   }
 
-  async #openParts(definition: StreamDefinition, createdMs: number, configured: boolean): Promise<Stream> {
-    const { catalog, io, duck, clock, deadLetters, openLog, indexPath, onEvent } = this.#options
-    this.#checkFree(definition)
-    const table = tableOf(definition, await this.#schemaFor(definition))
-    const logName = streamLogName(definition.name)
-    const undo: (() => Promise<void> | void)[] = []
+  async #open(known: Known): Promise<Stream> {
+    const { name } = known.definition
     try {
-      const log = await openLog(logName)
-      undo.push(() => log.close())
-      const session = await duck.connect()
-      undo.push(() => session.close())
-      const writer = await TableWriter.open(
-        { catalog, io, session, clock },
-        { definition: table, indexPath: indexPath(logName), logName },
-      )
-      undo.push(() => writer.close())
-      const memory = this.#memory
-      const feed = await TableFeed.open({
-        writer,
-        log,
-        clock,
-        lingerMs: definition.buffer.seconds * 1000,
-        onEvent: (event) => {
-          if (event.kind === 'committed') this.#streams.get(definition.name)?.stream.committed()
-          onEvent(event)
-        },
-        onPoison: (text, { kind, message }) =>
-          deadLetters.add([
-            {
-              stage: 'commit',
-              stream: logName,
-              code: kind,
-              reason: message,
-              payload: Buffer.from(text),
-              subject: writer.name,
-            },
-          ]),
-        upkeep: () => upkeep(writer),
-        acceptedMs: () => this.#streams.get(definition.name)?.stream.oldestAtMs ?? null,
-        beforeTrim: (end) => {
-          this.#streams.get(definition.name)?.stream.reached()
-          return memory.keep(definition.name, log, end, clock.nowMs())
-        },
-      })
-      await memory.catchUp(definition.name, log)
-      const { version, paused } = memory.notes(definition.name)
-      const steps = await openPipeline(definition, this.#pipelineDeps(definition.name, configured))
-      undo.push(() => closePipeline(steps))
-      const parts = { catalog, log, feed, writer, memory, deadLetters, clock }
-      const stream = new Stream(definition, createdMs, parts, steps, version)
-      this.#streams.set(definition.name, { stream, configured })
-      if (paused) await stream.pause()
-      else if (this.#started) feed.start()
+      this.#requireFree(known.definition.table, name)
+      const stream = await this.#openParts(known)
+      this.#streams.set(name, { ...known, stream })
+      if (this.#memory.notes(name).paused) await stream.pause()
+      else if (this.#started) stream.parts.destinations.follow()
       return stream
     } catch (error) {
-      for (const step of undo.reverse()) await step()
+      if (!isFault(error)) throw error
+      throw new Fault(error.kind, `stream ${name}: ${error.message}`, { ...error.facts, stream: name }, error)
+    }
+  }
+
+  async #openParts({ definition, createdMs, configured }: Known): Promise<Stream> {
+    const { name } = definition
+    const memory = this.#memory
+    const log = await this.#options.openLog(streamLogName(name))
+    const progress = new Progress()
+    const at: { stream: Stream | null } = { stream: null }
+    let destinations: Destinations | null = null
+    let steps: PipelineStep[] = []
+    try {
+      steps = await this.#stepsOf(definition, configured)
+      const seen = new Set<string>()
+      const repetitions = await Repetitions.open(memory, name, log, (table) => seen.add(table))
+      destinations = new Destinations({
+        ...this.#options,
+        stream: name,
+        log,
+        memory,
+        repetitions,
+        definition: () => at.stream?.definition ?? definition,
+        claim: (table) => {
+          this.#requireFree(table, name)
+          this.#writers.set(table, name)
+        },
+        release: (table) => this.#writers.delete(table),
+        oldestAtMs: () => progress.oldestAtMs,
+        onMoved: () => {
+          if (at.stream !== null) progress.reach(at.stream.parts.destinations.position)
+        },
+        onEvent: (event) => {
+          if (event.kind === 'committed') at.stream?.committed()
+          this.#options.onEvent(event)
+        },
+      })
+      await destinations.start(seen)
+      const { deadLetters, clock } = this.#options
+      const backlog = this.#backlog
+      const parts = { log, destinations, repetitions, deadLetters, progress, backlog, clock }
+      at.stream = new Stream(definition, createdMs, parts, steps, memory.notes(name).version)
+      await at.stream.measure()
+      return at.stream
+    } catch (error) {
+      if (at.stream !== null) await at.stream.close()
+      else {
+        await destinations?.close()
+        await closePipeline(steps)
+        await log.close()
+      }
       throw error
     }
   }
 
-  #pipelineDeps(name: string, configured: boolean): PipelineDeps {
-    const { clock, configDir, takenTables, notice } = this.#options
+  #stepsOf(definition: StreamDefinition, configured: boolean): Promise<PipelineStep[]> {
+    const { clock, configDir, notice, openSteps = openPipeline } = this.#options
     const functions = configured ? configDir : path.join(configDir, FUNCTIONS_FOLDER)
-    return {
+    const deps: PipelineDeps = {
       clock,
       notice,
       resolveModule: (module) => resolveModule(module, functions, !configured),
-      isTaken: (table) =>
-        takenTables.has(table) ||
-        [...this.#streams.values()].some(({ stream }) => stream.name !== name && stream.definition.table === table),
+      isTaken: (table) => this.#takenBy(table, definition.name) !== null,
     }
+    return openSteps(definition, deps)
   }
 
-  /** @throws Fault `conflict`, `limit` */
-  #checkFree({ name, table }: StreamDefinition): void {
-    const wanted = formatIdent(parseIdent(table))
-    if (this.#options.takenTables.has(wanted))
-      throw new Fault('conflict', `table ${wanted} is written by another service`)
-    const other = this.list().find((stream) => stream.definition.table === table && stream.name !== name)
-    if (other !== undefined) throw new Fault('conflict', `table ${wanted} is written by stream ${other.name}`)
-    if (this.#streams.size >= limits.streamsMax)
-      throw new Fault('limit', `a home has at most ${limits.streamsMax} streams`)
+  /** Who else than stream `name` writes a table. */
+  #takenBy(table: string, name: string): string | null {
+    if (this.#options.takenTables.has(table)) return 'another service'
+    const others = [...this.#streams.values()].filter(({ stream }) => stream.name !== name)
+    const owner =
+      this.#writers.get(table) ?? others.find(({ stream }) => stream.definition.table === table)?.stream.name
+    return owner === undefined || owner === name ? null : `stream ${owner}`
   }
 
-  async #schemaFor(definition: StreamDefinition): Promise<Schema> {
-    if (definition.columns !== undefined) return schemaOf(definition.columns, definition.uniqueKeys)
+  /** @throws Fault `conflict` when something else than stream `name` writes the table */
+  #requireFree(table: string, name: string): void {
+    const taken = this.#takenBy(table, name)
+    if (taken !== null) throw new Fault('conflict', `table ${table} is written by ${taken}`)
+  }
+
+  /** Opens the log of a stream that is no more, if it holds anything. */
+  async #openLeftover(name: string): Promise<void> {
+    const { openLog, catalog, notice } = this.#options
     try {
-      const schema = currentSchema((await this.#options.catalog.load(parseIdent(definition.table))).metadata)
-      for (const field of schema.fields) transportType(field.type)
-      return schema
-    } catch (error) {
-      if (!isFault(error, 'not-found')) throw error
-      throw new Fault(
-        'invalid',
-        `there is no table ${definition.table}; give the stream columns, and it is made (${messageOf(error)})`,
-        {},
-        error,
+      const definition = await leftoverDefinition(name, { catalog, memory: this.#memory, openLog })
+      if (definition === null) return
+      const createdMs = this.#options.clock.nowMs()
+      const stream = await this.#openParts({ definition, createdMs, configured: true })
+      await stream.end()
+      this.#leftovers.set(name, stream)
+      const { waitingEntries, destinations } = stream.freshness()
+      const tables = destinations.map(({ table }) => table).join(', ')
+      notice(
+        `stream ${name} is no more, but its log holds ${waitingEntries} entries that were accepted: they are committed to ${tables}`,
       )
+    } catch (error) {
+      if (!isFault(error)) throw error
+      notice(`stream ${name} is no more, and what its log holds cannot be committed: ${error.message}`)
     }
   }
+
+  /** Commits what a removed stream has left, and closes its log. */
+  async #finishLeftover(name: string): Promise<void> {
+    const stream = this.#leftovers.get(name)
+    if (stream === undefined) return
+    const { destinations, log, repetitions } = stream.parts
+    await destinations.rest()
+    await destinations.drain()
+    await repetitions.flush()
+    repetitions.forgetAll(log.end)
+    destinations.forget()
+    await this.#close(stream)
+  }
+}
+
+const PREFIX = streamLogName('')
+
+function storedText({ name: _name, ...settings }: StreamDefinition): string {
+  return stringifyJson(settings)
+}
+
+function sameDefinition(one: StreamDefinition, other: StreamDefinition): boolean {
+  return stringifyJson(one) === stringifyJson(other)
 }
