@@ -13,7 +13,7 @@ import type { FileIO } from './file.ts'
 import { MANIFEST_NAMES, manifestSchema, partitionKey } from './manifest-schema.ts'
 import { partitionLayout, type TableShape } from './partition-layout.ts'
 import { PartitionSummary } from './partition-summary.ts'
-import { partitionFromAvro, partitionToAvro } from './partition-value.ts'
+import { partitionFromAvro, partitionToAvro, promotedPartition } from './partition-value.ts'
 
 /** How much of the column statistics is read: `bounds` are counts and bounds (for pruning), `all` also column sizes. */
 export type StatsRead = 'all' | 'bounds' | 'none'
@@ -212,8 +212,9 @@ export async function writeManifest(io: FileIO, write: ManifestWrite): Promise<M
   function* rows(): Generator<AvroRecord> {
     for (const entry of write.entries) {
       count(manifest, entry)
-      summary.add(entry.file.partition)
-      yield entryRow(entry, columns, write.snapshotId)
+      const partition = promotedPartition(entry.file.partition, columns)
+      summary.add(partition)
+      yield entryRow(entry, partitionToAvro(partition, columns), write.snapshotId)
     }
   }
   const bytes = await writeAvro(manifestSchema(columns), metadata, rows(), isBigint)
@@ -241,7 +242,7 @@ function count(manifest: ManifestFile, entry: ManifestEntry): void {
   manifest.minSequenceNumber = Math.min(manifest.minSequenceNumber, sequence)
 }
 
-function entryRow(entry: ManifestEntry, columns: readonly PartitionColumn[], snapshotId: bigint): AvroRecord {
+function entryRow(entry: ManifestEntry, partition: AvroRecord, snapshotId: bigint): AvroRecord {
   const file = entry.file
   return {
     status: STATUS.indexOf(entry.status),
@@ -252,7 +253,7 @@ function entryRow(entry: ManifestEntry, columns: readonly PartitionColumn[], sna
       content: CONTENT.indexOf(file.content),
       file_path: file.filePath,
       file_format: file.fileFormat.toUpperCase(),
-      partition: partitionToAvro(file.partition, columns),
+      partition,
       record_count: file.recordCount,
       file_size_in_bytes: file.fileSizeBytes,
       column_sizes: pairs(file.columnSizes),

@@ -29,9 +29,20 @@ function fromAvro(raw: number | bigint | string | boolean | Buffer, type: Primit
     if (type.startsWith('decimal')) return decimalFromBytes(raw)
     return new Uint8Array(raw)
   }
-  if (typeof raw === 'number' && isBigintType(type)) return BigInt(raw)
-  if (typeof raw === 'bigint' && !isBigintType(type)) return Number(raw)
-  return raw
+  return asToday(raw, type)
+}
+
+/** The tuple in its columns' types of today: whoever remembers a file's from before a promotion of int to long has numbers. */
+export function promotedPartition(values: readonly Value[], columns: readonly PartitionColumn[]): Value[] {
+  return columns.map(({ type }, at) => {
+    const value = values[at] ?? null
+    return typeof value === 'number' ? asToday(value, type) : value
+  })
+}
+
+function asToday<T extends Value>(value: T, type: PrimitiveType): T | number | bigint {
+  if (typeof value === 'number' && isBigintType(type)) return BigInt(value)
+  return typeof value === 'bigint' && !isBigintType(type) ? Number(value) : value
 }
 
 /** The tuple as a record to write, names by `partitionNames`. */
