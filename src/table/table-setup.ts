@@ -7,8 +7,8 @@ import { setProperties } from '../iceberg/action/set-properties.ts'
 import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { commitChange } from '../iceberg/catalog/commit.ts'
 import { currentSchema } from '../iceberg/spec/schema.ts'
-import type { Schema, TableChange, TableMetadata } from '../iceberg/spec/table-metadata.ts'
-import { formatType } from '../iceberg/spec/type.ts'
+import type { Schema, TableChange, TableMetadata, Type } from '../iceberg/spec/table-metadata.ts'
+import { formatType, isPromotable } from '../iceberg/spec/type.ts'
 import type { TableDefinition } from './table.ts'
 
 /** @throws Fault `invalid` when a column is there with a type that the definition contradicts */
@@ -59,7 +59,7 @@ function newColumns(current: Schema, definition: TableDefinition): SchemaEdit[] 
   for (const wanted of definition.schema.fields) {
     const found = current.fields.find((field) => field.name === wanted.name)
     if (found === undefined) edits.push({ edit: 'add', name: wanted.name, type: wanted.type })
-    else if (formatType(found.type) !== formatType(wanted.type)) {
+    else if (!holds(found.type, wanted.type)) {
       throw new Fault(
         'invalid',
         `column ${wanted.name} of ${formatIdent(definition.ident)} has type ${formatType(found.type)}, but the configuration wants ${formatType(wanted.type)}; give the column another name, or keep its type`,
@@ -67,4 +67,17 @@ function newColumns(current: Schema, definition: TableDefinition): SchemaEdit[] 
     }
   }
   return edits
+}
+
+/** Whether a column of type `found` takes what `wanted` asks for: the table may have been widened and got new members since. */
+function holds(found: Type, wanted: Type): boolean {
+  if (typeof found === 'string' || typeof wanted === 'string') return isPromotable(wanted, found)
+  if (found.type === 'list') return wanted.type === 'list' && holds(found.element, wanted.element)
+  if (found.type === 'map') return wanted.type === 'map' && found.key === wanted.key && holds(found.value, wanted.value)
+  return (
+    wanted.type === 'struct' &&
+    wanted.fields.every(({ name, type }) =>
+      found.fields.some((field) => field.name === name && holds(field.type, type)),
+    )
+  )
 }
