@@ -66,10 +66,12 @@ export const limits = {
   compactTurnBytesMax: 512 * MiB,
   /** Rows rewritten in a turn: each has its place in the row index changed by one transaction, in memory. */
   compactTurnRowsMax: 4_000_000,
-  /** Share of dead rows from which a file is rewritten by itself. */
-  compactDeadShare: 0.3,
+  /** Share of dead rows from which a file is rewritten by itself: a scan reads at most a third more rows than there are. */
+  compactDeadShare: 0.25,
   /** Rows of a row index's delta before it is merged into the base; a larger commit goes to the base at once. */
   indexDeltaRowsMax: 300_000,
+  /** Bitmaps by which the rows that a large commit replaces leave a row index, together; beyond it they are found by key. */
+  indexBitmapBytesMax: 32 * MiB,
   /** Snapshots kept by default, by count and by age. */
   snapshotsKeptMin: 20,
   snapshotsKeptMax: 500,

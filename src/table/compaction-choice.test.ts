@@ -61,15 +61,14 @@ describe('choosing data files to compact', () => {
     assert.deepEqual([names(choice?.drop), names(choice?.rewrite)], [['dead'], []])
   })
 
-  test('the file with the largest share of dead rows is rewritten when it passes the bound', () => {
+  test('files whose share of dead rows passes the bound are rewritten together, before small ones are merged', () => {
     const live = new Map([
       ['a', 69],
       ['b', 50],
       ['c', 71],
     ])
-    assert.deepEqual(names(chooseData([task('a', 1000), task('b', 1000), task('c', 1000)], live, bounds)?.rewrite), [
-      'b',
-    ])
+    const tasks = [task('a', 1000), task('b', 1000), task('c', 1000), task('d', 1000)]
+    assert.deepEqual(names(chooseData(tasks, live, bounds)?.rewrite), ['b', 'a'])
     assert.equal(chooseData([task('c', 1000)], live, bounds), null)
   })
 
@@ -112,12 +111,22 @@ describe('choosing data files to compact', () => {
 describe('choosing delete files to merge', () => {
   test('enough delete files of one step are merged, fewer are not', () => {
     const deletes = ['a', 'b', 'c', 'd'].map((name) => file(name, 900))
-    assert.equal(chooseDeletes(deletes, bounds)?.length, 4)
-    assert.equal(chooseDeletes(deletes.slice(1), bounds), null)
+    assert.equal(chooseDeletes(deletes, null, bounds)?.length, 4)
+    assert.equal(chooseDeletes(deletes.slice(1), null, bounds), null)
   })
 
   test('delete files of different partitions are never merged: they would come out as many as they went in', () => {
     const deletes = ['a', 'b', 'c', 'd'].map((name, at) => file(name, 900, 100, [at % 2]))
-    assert.equal(chooseDeletes(deletes, bounds), null)
+    assert.equal(chooseDeletes(deletes, null, bounds), null)
+  })
+
+  test('delete files most of whose marks are about rewritten files are merged before there are enough of them', () => {
+    const deletes = [file('a', 900, 30_000), file('b', 900, 10_000), file('c', 900, 5_000, [1])]
+    assert.deepEqual(
+      chooseDeletes(deletes, 20_000, bounds)?.map(({ filePath }) => filePath),
+      ['a', 'b'],
+    )
+    assert.equal(chooseDeletes(deletes, 40_000, bounds), null)
+    assert.equal(chooseDeletes(deletes, null, bounds), null)
   })
 })

@@ -2,9 +2,9 @@
  * Which files to rewrite: pure.
  *
  * Data files of one partition are grouped by size in steps of eight; eight files of a step become one of the next, so a row is
- * rewritten about once per step and the number of files stays near eight per step, however many commits made them. A file
- * most of whose rows are dead is rewritten by itself, one with no live row is just taken out. A table may say besides how many
- * delete files may apply to a data file before its dead rows are taken out.
+ * rewritten about once per step and the number of files stays near eight per step, however many commits made them. Files
+ * with many dead rows are rewritten before that: scans read them in vain. One with no live row is just taken out. A table may say
+ * besides how many delete files may apply to a data file before its dead rows are taken out.
  */
 import { partitionId } from '../iceberg/file/partition-id.ts'
 import type { ScanTask } from '../iceberg/scan/scan.ts'
@@ -43,6 +43,8 @@ export interface CompactionChoice {
 
 const STEP = 8
 const SMALLEST_BYTES = 64 * 1024
+/** Marks about rows that are gone are not worth a rewrite below this. */
+const STALE_MARKS_MIN = 10_000
 
 /** @param liveRows rows not deleted, per data file; of a file that it does not name, and without it, no row is known to be dead */
 export function chooseData(
@@ -53,6 +55,20 @@ export function chooseData(
   const live = (task: ScanTask) => liveRows?.get(task.file.filePath) ?? task.file.recordCount
   const drop = tasks.filter((task) => live(task) === 0)
   if (drop.length > 0) return { rewrite: [], drop, why: `${drop.length} files without a live row` }
+
+  const worn = tasks.filter(
+    (task) =>
+      1 - live(task) / task.file.recordCount >= bounds.deadShare &&
+      task.file.fileSizeBytes <= bounds.turnBytesMax &&
+      task.file.recordCount <= bounds.turnRowsMax,
+  )
+  // Those with the most dead rows first: what every scan reads in vain.
+  const dead = (task: ScanTask) => task.file.recordCount - live(task)
+  const rewrite = upTo(
+    worn.toSorted((a, b) => dead(b) - dead(a)),
+    bounds,
+  )
+  if (rewrite.length > 0) return { rewrite, drop: [], why: `${rewrite.length} files with many dead rows` }
 
   for (const group of groups(tasks, bounds)) {
     if (group.length < bounds.filesPerStep) continue
@@ -65,22 +81,31 @@ export function chooseData(
       // A delete file is about many data files: of this one it may hold no row.
       (!liveRows?.has(task.file.filePath) || live(task) < task.file.recordCount),
   )
-  const rewrite = upTo(bySizeAndPlace(marked, (task) => task.file)[0] ?? [], bounds)
-  if (rewrite.length > 0) return { rewrite, drop: [], why: `${rewrite.length} files with many delete files` }
-  const worn = tasks.filter(
-    (task) =>
-      1 - live(task) / task.file.recordCount >= bounds.deadShare &&
-      task.file.fileSizeBytes <= bounds.turnBytesMax &&
-      task.file.recordCount <= bounds.turnRowsMax,
-  )
-  const [worst] = worn.toSorted((a, b) => live(a) / a.file.recordCount - live(b) / b.file.recordCount)
-  return worst === undefined ? null : { rewrite: [worst], drop: [], why: 'a file with many dead rows' }
+  const unmarked = upTo(bySizeAndPlace(marked, (task) => task.file)[0] ?? [], bounds)
+  if (unmarked.length > 0)
+    return { rewrite: unmarked, drop: [], why: `${unmarked.length} files with many delete files` }
+  return null
 }
 
-/** Delete files of one partition and step to merge into one, when there are enough; those of the fullest such group. */
-export function chooseDeletes(deletes: readonly DataFile[], bounds: CompactionBounds): DataFile[] | null {
+/**
+ * Delete files of one partition to merge into one: those of a step when there are enough, of the fullest such group; else all
+ * of the partition with the most marks when many marks of the table are about rows that are gone, of files rewritten since.
+ * @param deadRows rows that are deleted in the data files that there are, all together; null: unknown
+ */
+export function chooseDeletes(
+  deletes: readonly DataFile[],
+  deadRows: number | null,
+  bounds: CompactionBounds,
+): DataFile[] | null {
   const [largest] = bySizeAndPlace(deletes, (file) => file)
-  return largest !== undefined && largest.length >= bounds.filesPerStep ? largest : null
+  if (largest !== undefined && largest.length >= bounds.filesPerStep) return largest
+  if (deadRows === null || sumOf(deletes) - deadRows < Math.max(STALE_MARKS_MIN, deadRows / 2)) return null
+  const places = [...Map.groupBy(deletes, partitionId).values()].toSorted((a, b) => sumOf(b) - sumOf(a))
+  return places[0] ?? null
+}
+
+function sumOf(files: readonly DataFile[]): number {
+  return files.reduce((sum, file) => sum + file.recordCount, 0)
 }
 
 function groups(tasks: readonly ScanTask[], bounds: CompactionBounds): ScanTask[][] {

@@ -109,13 +109,13 @@ async function addRows(context: IndexContext, plan: ScanPlan, tasks: readonly Sc
   if (tasks.length === 0) return
   await context.index.addFiles(tasks.map((task) => task.file))
   const rows = await positions(context, { ...plan, tasks: [...tasks] })
-  await context.session.run(`INSERT INTO ${context.index.name('base')} ${rows}`)
+  await context.index.addRows(rows)
 }
 
-/** The relation (h, file, pos) of the live rows of planned files, all of which the index has registered. */
+/** The relation (h, file, pos, ord) of the live rows of planned files, all of which the index has registered. */
 export async function positions(context: IndexContext, plan: ScanPlan): Promise<string> {
   const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
-  return `SELECT ${keyHash(context.key, (name) => `s.${ident(name)}`)} AS h, f.id AS file, s._pos AS pos FROM (${scan.sql}) s
+  return `SELECT ${keyHash(context.key, (name) => `s.${ident(name)}`)} AS h, f.id AS file, s._pos AS pos, NULL::BIGINT AS ord FROM (${scan.sql}) s
     JOIN ${context.index.name('files')} f ON f.path = s._file`
 }
 

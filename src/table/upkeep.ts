@@ -30,14 +30,18 @@ import { SUMMARY } from './table.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
 import { committedOffset, committedSnapshot, type TableWriter } from './writer.ts'
 
-/** Files of a table, by its snapshot's summary: free to ask after each commit. */
-interface FileCounts {
+/** Files and rows of a table, by its snapshot's summary: free to ask after each commit. */
+interface Counts {
   data: number
   deletes: number
+  /** Share of its rows that are marked as deleted. */
+  dead: number
 }
 
 /** What each table had when looking at its files last found nothing to do. */
-const quiet = new WeakMap<TableWriter, FileCounts>()
+const quiet = new WeakMap<TableWriter, Counts>()
+/** So much more of a table must be dead before it is looked at again. */
+const DEAD_STEP = 0.05
 
 /** One turn. Returns a sentence for each thing done; a table that others change meanwhile is left for the next turn. */
 export async function upkeep(writer: TableWriter): Promise<string[]> {
@@ -53,51 +57,81 @@ export async function upkeep(writer: TableWriter): Promise<string[]> {
   return done
 }
 
-/** Looking reads all manifests: it waits until there is about half a step more of files than when nothing was found. */
+/** Looking reads all manifests: it waits until there is clearly more to be found than when nothing was. */
 function worthLooking(writer: TableWriter, table: LoadedTable): boolean {
-  const { filesPerStep: step, deleteFilesPerFile = step } = boundsFor(table.metadata.properties, writer.bounds)
+  const {
+    filesPerStep: step,
+    deadShare,
+    deleteFilesPerFile = step,
+  } = boundsFor(table.metadata.properties, writer.bounds)
   const filesPerStep = Math.min(step, deleteFilesPerFile)
-  const now = fileCounts(table, filesPerStep)
-  if (Math.max(now.data, now.deletes) < filesPerStep) return false
+  const now = countsOf(table, filesPerStep)
   const before = quiet.get(writer)
+  if (now.dead >= deadShare / 2 && now.dead >= (before?.dead ?? 0) + DEAD_STEP) return true
+  if (Math.max(now.data, now.deletes) < filesPerStep) return false
   if (before === undefined) return true
   const grown = Math.max(now.data - before.data, now.deletes - before.deletes)
   return grown >= filesPerStep / 2 || now.data < before.data || now.deletes < before.deletes
 }
 
-/** Unknown counts as many. */
-function fileCounts({ metadata }: LoadedTable, unknown: number): FileCounts {
+/** Unknown files count as many, unknown rows as alive. */
+function countsOf({ metadata }: LoadedTable, unknown: number): Counts {
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
-  if (current === undefined) return { data: 0, deletes: 0 }
-  const of = (name: string) => Number(current.summary[name] ?? unknown)
-  return { data: of('total-data-files'), deletes: of('total-delete-files') }
+  if (current === undefined) return { data: 0, deletes: 0, dead: 0 }
+  const of = (name: string, otherwise: number) => Number(current.summary[name] ?? otherwise)
+  return {
+    data: of('total-data-files', unknown),
+    deletes: of('total-delete-files', unknown),
+    dead: of('total-position-deletes', 0) / Math.max(1, of('total-records', 0)),
+  }
 }
 
+/** Rewrites data files, and merges delete files, of which many say nothing any more once their data files were rewritten. */
 async function compact(writer: TableWriter, table: LoadedTable): Promise<string[]> {
-  const { io } = writer.parts
+  quiet.delete(writer)
+  const data = await compactData(writer, table)
+  const deletes = await compactDeletes(writer, data === null ? table : await writer.load())
+  const done = [data, deletes].filter((what) => what !== null)
+  if (done.length === 0) quiet.set(writer, countsOf(table, writer.bounds.filesPerStep))
+  return done
+}
+
+async function compactData(writer: TableWriter, table: LoadedTable): Promise<string | null> {
+  const { plan, live } = await examine(writer, table)
+  const choice = chooseData(plan.tasks, live, boundsFor(table.metadata.properties, writer.bounds))
+  if (choice === null) return null
+  const index = writer.indexContext
+  if (choice.drop.length > 0 && index !== null) await assertDead(index, choice.drop)
+  await rewriteData(writer, table, plan, choice)
+  return `compacted ${choice.why}`
+}
+
+async function compactDeletes(writer: TableWriter, table: LoadedTable): Promise<string | null> {
+  const { plan, live } = await examine(writer, table)
+  const deletes = [...new Map(plan.tasks.flatMap((task) => task.deletes).map((file) => [file.filePath, file])).values()]
+  const merge = chooseDeletes(deletes, live === null ? null : deadRows(plan.tasks, live), writer.bounds)
+  if (merge === null) return null
+  await mergeDeletes(writer, table, plan, merge)
+  return `merged ${merge.length} delete files`
+}
+
+/** The table's files, and how many rows of each are alive, where a row index knows. */
+async function examine(
+  writer: TableWriter,
+  table: LoadedTable,
+): Promise<{ plan: ScanPlan; live: Map<string, number> | null }> {
   const index = writer.indexContext
   if (index !== null) await catchUp(index, table)
-  const plan = await planScan(io, table.metadata)
-  const bounds = boundsFor(table.metadata.properties, writer.bounds)
-  const choice = chooseData(plan.tasks, index === null ? null : await liveRows(index), bounds)
-  quiet.delete(writer)
-  if (choice !== null) {
-    if (choice.drop.length > 0 && index !== null) await assertDead(index, choice.drop)
-    await rewriteData(writer, table, plan, choice)
-    return [`compacted ${choice.why}`]
-  }
-  const deletes = [...new Map(plan.tasks.flatMap((task) => task.deletes).map((file) => [file.filePath, file])).values()]
-  const merge = chooseDeletes(deletes, writer.bounds)
-  if (merge === null) {
-    quiet.set(writer, fileCounts(table, writer.bounds.filesPerStep))
-    return []
-  }
-  await mergeDeletes(writer, table, plan, merge)
-  return [`merged ${merge.length} delete files`]
+  const plan = await planScan(writer.parts.io, table.metadata)
+  return { plan, live: index === null ? null : await liveRows(index) }
 }
 
 async function liveRows({ index }: IndexContext): Promise<Map<string, number>> {
   return new Map((await index.files()).map((file) => [file.path, file.liveRows]))
+}
+
+function deadRows(tasks: readonly ScanTask[], live: ReadonlyMap<string, number>): number {
+  return tasks.reduce((sum, { file }) => sum + file.recordCount - (live.get(file.filePath) ?? file.recordCount), 0)
 }
 
 /** Files are taken out unread, so the count is not trusted for that: the rows themselves are looked for. */
@@ -149,7 +183,7 @@ async function rewriteData(
         sequenceNumber: committed.metadata['last-sequence-number'],
         deletes: [],
       }))
-      await session.run(`INSERT INTO ${index.name('base')} ${await positions(context, { ...plan, schema, tasks })}`)
+      await index.addRows(await positions(context, { ...plan, schema, tasks }))
     }
     await setDeleteFiles(context, committed, snapshotId)
   })

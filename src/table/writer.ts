@@ -174,8 +174,7 @@ export class TableWriter {
   /** Gives the memory of the batch back: what follows a commit, compaction above all, needs it. */
   async #forgetBatch(): Promise<void> {
     if (this.#index === null) return
-    for (const table of ['batch', 'winners', 'old', 'learnt'])
-      await this.#parts.session.run(`DROP TABLE IF EXISTS temp.${table}`)
+    for (const table of ['batch', 'winners', 'old']) await this.#parts.session.run(`DROP TABLE IF EXISTS temp.${table}`)
   }
 
   async close(): Promise<void> {
@@ -262,7 +261,11 @@ export class TableWriter {
       `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch ${newest ? '' : "WHERE op = 'upsert'"} GROUP BY h`,
     )
     await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
-    if (!newest) await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
+    if (!newest) {
+      await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
+      // They stay.
+      await session.run('DELETE FROM old')
+    }
     await session.run(`SET VARIABLE tidewater_won = (SELECT bitstring_agg(nth, 0, ${entries - 1}) FROM winners)`)
   }
 
@@ -282,6 +285,7 @@ export class TableWriter {
     if (touched.length === 0) return []
     return writePositionDeletes(session, io, {
       relationSql: 'SELECT file, pos FROM old',
+      distinct: true,
       fileIds: new Map(touched.map((file) => [file.id, file.path])),
       dataFiles: new Map(touched.map((file) => [file.path, file])),
       schema: currentSchema(metadata),
@@ -343,16 +347,13 @@ export class TableWriter {
       const firstId = await index.addFiles(dataFiles)
       await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
       const counted = dataFiles.length === 1 && inBatchOrder(table.metadata)
+      const gone = `SELECT h, NULL::INTEGER AS file, NULL::BIGINT AS pos, NULL::BIGINT AS ord FROM batch WHERE op = 'delete' AND ${WON}`
       const rows = counted
-        ? `SELECT h, ${firstId}::INTEGER AS file, row_number() OVER () - 1 AS pos FROM batch WHERE op = 'upsert' AND ${WON} UNION ALL `
-        : ''
-      await session.run(
-        `CREATE OR REPLACE TEMP TABLE learnt AS ${rows}SELECT h, NULL::INTEGER AS file, NULL::BIGINT AS pos FROM batch WHERE op = 'delete' AND ${WON}`,
-      )
-      if (counted) await this.#checkPositions(context, dataFiles[0]!)
-      else if (dataFiles.length > 0)
-        await session.run(`INSERT INTO learnt ${await this.#writtenRows(context, table, dataFiles)}`)
-      await index.put('learnt', Number(await session.value('SELECT count(*) FROM learnt')))
+        ? `SELECT h, ${firstId}::INTEGER AS file, row_number() OVER () - 1 AS pos, NULL::BIGINT AS ord FROM batch WHERE op = 'upsert' AND ${WON}`
+        : await this.#writtenRows(context, table, dataFiles)
+      const deletes = Number(await session.value(`SELECT count(*) FROM (${gone})`))
+      await index.put(dataFiles.length === 0 ? gone : `${rows} UNION ALL ${gone}`, sum(dataFiles) + deletes, 'old')
+      if (counted) await this.#checkPositions(context, firstId, dataFiles[0]!)
     })
     await index.merge()
   }
@@ -371,18 +372,18 @@ export class TableWriter {
   }
 
   /** DuckDB keeps the order of rows through a scan, a filter and a COPY; a wrong position would delete a wrong row. */
-  async #checkPositions({ io, session, key }: IndexContext, file: DataFile): Promise<void> {
+  async #checkPositions({ io, session, key, index }: IndexContext, id: number, file: DataFile): Promise<void> {
     if (file.recordCount <= ONE_VECTOR_ROWS) return
     const last = file.recordCount - 1
-    const places = Array.from({ length: POSITIONS_CHECKED }, (_, at) =>
-      Math.round((last * at) / (POSITIONS_CHECKED - 1)),
+    const places = new Set(
+      Array.from({ length: POSITIONS_CHECKED }, (_, at) => Math.round((last * at) / (POSITIONS_CHECKED - 1))),
     )
     const local = await io.localFile(file.filePath)
-    const wrong = await session.value(
-      `SELECT count(*) FROM (SELECT ${keyHash(key, ident)} AS h, file_row_number AS pos FROM read_parquet(${literal(local)}) WHERE file_row_number IN (${[...new Set(places)].join(', ')})) f
-      JOIN learnt l ON l.pos = f.pos WHERE l.h <> f.h`,
+    const right = await session.value(
+      `SELECT count(*) FROM (SELECT ${keyHash(key, ident)} AS h, file_row_number AS pos FROM read_parquet(${literal(local)}) WHERE file_row_number IN (${[...places].join(', ')})) f
+      JOIN (${index.at(id, [...places])}) l ON l.pos = f.pos AND l.h = f.h`,
     )
-    assert(Number(wrong) === 0, 'rows are in the file in the order of the batch')
+    assert(Number(right) === places.size, 'rows are in the file in the order of the batch')
   }
 }
 

@@ -35,6 +35,8 @@ export interface PositionDeleteWrite {
    * `fileIds`, a number `file` stands in place of the path.
    */
   relationSql: string
+  /** The relation gives each position once: none is looked for twice. */
+  distinct?: boolean
   /** Path of each `file` of the relation: numbers are sorted and compared several times as fast as paths. */
   fileIds?: ReadonlyMap<number, string>
   /** Partition of each data file that the relation names, by its path letter by letter. */
@@ -74,7 +76,7 @@ export async function writePositionDeletes(
   try {
     const file = write.fileIds === undefined ? 'file_path::VARCHAR' : 'file::INTEGER'
     await session.run(
-      `CREATE TEMP TABLE ${table} AS SELECT DISTINCT ${file} AS file, pos::BIGINT AS pos FROM (${write.relationSql})`,
+      `CREATE TEMP TABLE ${table} AS SELECT ${write.distinct === true ? '' : 'DISTINCT '}${file} AS file, pos::BIGINT AS pos FROM (${write.relationSql})`,
     )
     const files = await filesOf(session, table, write.fileIds)
     if (files.length === 0) return []
