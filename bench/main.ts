@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     keys: { type: 'string' },
     commits: { type: 'string' },
-    memory: { type: 'string', default: '1024' },
+    memory: { type: 'string', default: '700' },
     out: { type: 'string' },
   },
 })

@@ -14,6 +14,7 @@ const BENCH = 'upserts'
 const PEER_KEYS_MAX = 1_000_000
 const PEER_BATCH_MAX = 100_000
 const LARGE = 1_000_000
+const RSS_MAX_MIB = 1024
 
 interface Case {
   keys: number
@@ -55,6 +56,8 @@ async function forKeys(keys: number, options: BenchOptions, tell: (text: string)
       await peer.ask({ do: 'append', file })
     }
     let seed = options.seed
+    const filledMiB = Number((await ours.ask({ do: 'memory' }))['peakMiB'])
+    tell(`filled: peak RSS ${filledMiB.toFixed(0)} MiB`)
     for (const one of cases(keys, options)) {
       const work = `${name(keys)} keys, ${one.skew}, ${name(one.batch)} a commit`
       const rate = { ours: new Samples(), kept: new Samples(), limit: new Samples(), peer: new Samples() }
@@ -88,6 +91,12 @@ async function forKeys(keys: number, options: BenchOptions, tell: (text: string)
       const small = took.measure(BENCH, work, 'tidewater commit', 'ms')
       measures.push(one.batch === 1_000 ? atMost(small, 150) : small)
     }
+    const { peakMiB } = await ours.ask({ do: 'memory' })
+    const peak = new Samples()
+    peak.add(Number(peakMiB))
+    measures.push(
+      atMost(peak.measure(BENCH, `${name(keys)} keys, everything above`, 'tidewater peak RSS', 'MiB'), RSS_MAX_MIB),
+    )
     return measures
   } finally {
     const rss = { tidewater: await ours.end(), duckdb: await limit.end(), pyiceberg: await peer?.end() }

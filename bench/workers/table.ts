@@ -1,4 +1,9 @@
-/** Tidewater's own path: a log, a keyed or append-only table, upkeep; and scans of it. */
+/**
+ * Tidewater's own path: a log, a keyed or append-only table, upkeep; and scans of it.
+ *
+ * Many changes are put into the log by a process of their own, which has the log to itself meanwhile: what making them takes
+ * is no part of this one's memory.
+ */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -13,11 +18,13 @@ import { openSegmentLog } from '../../src/log/segments.ts'
 import { openFileStore } from '../../src/store/file.ts'
 import { upkeep } from '../../src/table/upkeep.ts'
 import { TableWriter } from '../../src/table/writer.ts'
-import { changeText, definition, Ids, type Skew } from '../workload.ts'
+import type { Reply } from '../harness.ts'
+import { Contender } from '../harness.ts'
+import { changeText, definition, Ids } from '../workload.ts'
 import { serve, timed } from './worker.ts'
 
 const APPEND = 10_000
-const memoryMiB = Number(process.env['BENCH_MEMORY_MIB'] ?? 1024)
+const memoryMiB = Number(process.env['BENCH_MEMORY_MIB'] ?? 700)
 
 const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-bench-'))
 const warehouse = path.join(dir, 'warehouse')
@@ -31,7 +38,9 @@ const catalog = await openSqliteCatalog({
   clock: systemClock,
 })
 const duck = await Duck.open({ memoryMiB, threads: 2, spillDir: path.join(dir, 'spill') })
-const log = await openSegmentLog({ dir: path.join(dir, 'logs'), name: 'changes' })
+const logOptions = { dir: path.join(dir, 'logs'), name: 'changes' }
+let log = await openSegmentLog(logOptions)
+const changes = Contender.node('changes', 'changes.ts')
 const reader = await duck.connect()
 let writer: TableWriter | null = null
 let seed = 1
@@ -41,10 +50,13 @@ function theWriter(): TableWriter {
   return writer
 }
 
-async function append(count: number, next: () => number): Promise<void> {
-  for (let at = 0; at < count; at += APPEND) {
-    const size = Math.min(APPEND, count - at)
-    await log.append(Array.from({ length: size }, () => changeText(next(), seed)))
+/** @param of `{first}`: ids from there on; `{keys, skew}`: ids at random */
+async function append(count: number, of: Reply): Promise<void> {
+  await log.close()
+  try {
+    await changes.ask({ do: 'append', log: logOptions, count, seed, ...of })
+  } finally {
+    log = await openSegmentLog(logOptions)
   }
 }
 
@@ -73,7 +85,9 @@ await serve(
     fill: async ({ keys }) => {
       let next = 0
       while (next < Number(keys)) {
-        await append(Math.min(1_000_000, Number(keys) - next), () => next++)
+        const count = Math.min(1_000_000, Number(keys) - next)
+        await append(count, { first: next })
+        next += count
         const { end } = await commit()
         await upkeep(theWriter())
         await log.trim(end)
@@ -83,9 +97,8 @@ await serve(
     /** Puts changes into the log, not yet committed; gives the segments that hold them. */
     prepare: async ({ keys, skew, count, seed: given }) => {
       seed = Number(given)
-      const ids = new Ids(seed, Number(keys), skew as Skew)
       const from = log.end
-      await append(Number(count), () => ids.next())
+      await append(Number(count), { keys, skew })
       const segments = await log.seal(from, Number.MAX_SAFE_INTEGER)
       return { paths: segments.map((segment) => segment.path), from, end: log.end }
     },
@@ -106,7 +119,8 @@ await serve(
       const upkeepMs: number[] = []
       let cpuMs = 0
       for (let at = 0; at < Number(count); at++) {
-        await append(Number(size), () => ids.next())
+        assert(Number(size) <= APPEND, 'few changes are made here')
+        await log.append(Array.from({ length: Number(size) }, () => changeText(ids.next(), seed)))
         const { ms, end, cpuMs: used } = await commit()
         cpuMs += used
         commitMs.push(ms)
@@ -131,6 +145,7 @@ await serve(
       await reader.run(`COPY (${scan.sql}) TO '${String(to)}' (FORMAT parquet, COMPRESSION zstd)`)
       return {}
     },
+    memory: async () => ({ peakMiB: process.resourceUsage().maxRSS / 1024 }),
     facts: async () => {
       const { metadata } = await theWriter().load()
       const index = await stat(path.join(dir, 'index.duckdb')).catch(() => null)
@@ -144,6 +159,7 @@ await serve(
     },
   },
   async () => {
+    await changes.end()
     await writer?.close()
     await log.close()
     await catalog.close()
