@@ -10,6 +10,8 @@ import type { TableDefinition } from '../../table/table.ts'
 import { transportType } from '../../table/transport.ts'
 import { routeSettings } from './route/settings.ts'
 import { transformSettings } from './transform/settings.ts'
+import { evolutionSettings } from './evolution-plan.ts'
+import { scalarSettings } from './scalar-settings.ts'
 
 /** Letters, digits, `.`, `_`, `-`, at most 64, as delivery streams have them. */
 export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}$/
@@ -47,12 +49,8 @@ export const streamSettings = z.strictObject({
       }),
     )
     .default({}),
-  /** What becomes of a record's members without a column: left out, the record refused, or the table gets the column. */
-  unknownFields: z.enum(['drop', 'dead-letter', 'evolve']).default('dead-letter'),
   /** Member that says `insert`, `update` or `delete`; it does not become a column. Needs `uniqueKeys`. */
   operationField: z.string().min(1).max(255).optional(),
-  /** What a number in a timestamp column counts since 1970; absent: numbers are refused there. */
-  epochUnit: z.enum(['s', 'ms', 'us']).optional(),
   /** A function of your own that records pass through first. */
   transform: transformSettings.optional(),
   /** Which table a record goes to, by expressions. */
@@ -62,6 +60,8 @@ export const streamSettings = z.strictObject({
    * kept and shown; refused records are in the table of dead letters.
    */
   errorOutputPrefix: z.string().max(1_024).optional(),
+  ...scalarSettings,
+  ...evolutionSettings,
   /** A commit is made when either is reached. */
   buffer: z
     .strictObject({

@@ -3,37 +3,19 @@
  * long, others double, everything with a text form stays text. What shows no one type (null, an empty or mixed array, an empty
  * object) gives no column. Pure.
  */
-import type { NestedField, StructType, Type } from '../../iceberg/spec/table-metadata.ts'
-import { exactNumber } from './convert.ts'
-import { NumberText, type RecordObject, type RecordValue } from './record.ts'
-
-export interface NewColumn {
-  name: string
-  type: Type
-}
+import type { NestedField, Type } from '../../iceberg/spec/table-metadata.ts'
+import { NumberText, type RecordValue } from './record.ts'
+import { isLong } from './sibling.ts'
 
 /** Ids of what is nested are given when the column is added. */
 const ANY_ID = 0
 
-/** Members of `record` that `schema` has no column for. Names that differ from a column's in case alone give none. */
-export function newColumns(record: RecordObject, schema: StructType): NewColumn[] {
-  const columns: NewColumn[] = []
-  const known = new Set(schema.fields.map((field) => field.name.toLowerCase()))
-  for (const [name, value] of Object.entries(record)) {
-    if (name === '' || name.length > 255 || known.has(name.toLowerCase())) continue
-    const type = inferType(value)
-    if (type === null) continue
-    known.add(name.toLowerCase())
-    columns.push({ name, type })
-  }
-  return columns
-}
-
+/** Null: the value shows no type. */
 export function inferType(value: RecordValue): Type | null {
   if (value === null) return null
   if (typeof value === 'string') return 'string'
   if (typeof value === 'boolean') return 'boolean'
-  if (value instanceof NumberText) return inferNumber(value.text)
+  if (value instanceof NumberText) return isLong(value.text) ? 'long' : 'double'
   if (Array.isArray(value)) {
     const types = value.filter((item) => item !== null).map(inferType)
     const [element] = types
@@ -48,10 +30,4 @@ export function inferType(value: RecordValue): Type | null {
     if (name !== '' && type !== null && !taken) fields.push({ id: ANY_ID, name, required: false, type })
   }
   return fields.length === 0 ? null : { type: 'struct', fields }
-}
-
-function inferNumber(text: string): Type {
-  const parts = /[.eE]/.test(text) ? null : exactNumber(text)
-  if (parts === null) return 'double'
-  return parts.digits >= -(2n ** 63n) && parts.digits < 2n ** 63n ? 'long' : 'double'
 }
