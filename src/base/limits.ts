@@ -129,6 +129,13 @@ export const limits = {
   streamsMax: 200,
   streamColumnsMax: 1_000,
   streamProblemsMax: 5,
+  /** Schemas of streams: their text, the time to compile one, to check the records of a request or one of them, records that may
+   * take too long in a request, and steps to check a record against Avro. */
+  streamSchemaBytesMax: 256 * KiB,
+  streamSchemaCompileMs: 5_000,
+  streamSchemaCheckMs: 500,
+  streamSchemaSlowMax: 4,
+  streamSchemaStepsMax: 1_000_000,
   /** Tags of a stream. */
   streamTagsMax: 50,
   /** Bytes accepted that are not in the tables yet, from which on a stream, or all of them, take no more for the moment. */

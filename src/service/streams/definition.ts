@@ -12,6 +12,7 @@ import { routeSettings } from './route/settings.ts'
 import { transformSettings } from './transform/settings.ts'
 import { evolutionSettings } from './evolution-plan.ts'
 import { scalarSettings } from './scalar-settings.ts'
+import { validateSettings } from './validate/validate.ts'
 
 /** Letters, digits, `.`, `_`, `-`, at most 64, as delivery streams have them. */
 export const STREAM_NAME = /^[A-Za-z0-9_.-]{1,64}$/
@@ -62,6 +63,7 @@ export const streamSettings = z.strictObject({
   errorOutputPrefix: z.string().max(1_024).optional(),
   ...scalarSettings,
   ...evolutionSettings,
+  ...validateSettings,
   /** A commit is made when either is reached. */
   buffer: z
     .strictObject({
