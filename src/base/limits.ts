@@ -136,6 +136,9 @@ export const limits = {
   streamSchemaCheckMs: 500,
   streamSchemaSlowMax: 4,
   streamSchemaStepsMax: 1_000_000,
+  /** User agents whose facts a stream keeps, and how much of one is looked at. */
+  streamUserAgentsKept: 10_000,
+  streamUserAgentCharactersMax: 1_024,
   /** Tags of a stream. */
   streamTagsMax: 50,
   /** Bytes accepted that are not in the tables yet, from which on a stream, or all of them, take no more for the moment. */

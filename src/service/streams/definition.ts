@@ -8,10 +8,11 @@ import { parseSpecText } from '../../iceberg/spec/term-text.ts'
 import { parseTypeText } from '../../iceberg/spec/type-text.ts'
 import type { TableDefinition } from '../../table/table.ts'
 import { transportType } from '../../table/transport.ts'
-import { routeSettings } from './route/settings.ts'
-import { transformSettings } from './transform/settings.ts'
+import { enrichedColumns, enrichSettings } from './enrich/settings.ts'
 import { evolutionSettings } from './evolution-plan.ts'
+import { routeSettings } from './route/settings.ts'
 import { scalarSettings } from './scalar-settings.ts'
+import { transformSettings } from './transform/settings.ts'
 import { validateSettings } from './validate/validate.ts'
 
 /** Letters, digits, `.`, `_`, `-`, at most 64, as delivery streams have them. */
@@ -64,6 +65,7 @@ export const streamSettings = z.strictObject({
   ...scalarSettings,
   ...evolutionSettings,
   ...validateSettings,
+  ...enrichSettings,
   /** A commit is made when either is reached. */
   buffer: z
     .strictObject({
@@ -114,6 +116,7 @@ function checkTable(settings: StreamSettings): void {
   }
   if (orderingField !== undefined)
     throw new Fault('unsupported', 'orderingField: the tables of this version do not order records by a column')
+  checkEnriched(settings)
   if (columns !== undefined) tableOf(settings, schemaOf(columns, uniqueKeys))
 }
 
@@ -124,6 +127,15 @@ export function settingsFor(definition: StreamDefinition, table: string): Stream
   if (own === undefined) return table === definition.table ? settings : { ...settings, table }
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
   return { ...settings, ...given, table }
+}
+
+/** What is added to every record must have a column, or every record would be refused. */
+function checkEnriched({ columns, enrich, unknownFields }: StreamSettings): void {
+  if (columns === undefined || enrich === undefined || unknownFields !== 'dead-letter') return
+  for (const { column, path } of enrichedColumns(enrich)) {
+    if (!Object.hasOwn(columns, column))
+      throw new Fault('invalid', `${path}: the stream has no column "${column}"; add it to columns`)
+  }
 }
 
 /** Columns as a schema; key columns are required. @throws Fault `invalid` naming the column */

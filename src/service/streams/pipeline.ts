@@ -7,10 +7,13 @@
  */
 import type { Clock } from '../../base/clock.ts'
 import type { StreamDefinition } from './definition.ts'
+import { enrichStep } from './enrich/enrich.ts'
 import type { RecordObject, RecordProblem } from './record.ts'
 import type { Operation } from './request.ts'
 import { RouteStep } from './route/route.ts'
+import { scalarRules } from './scalar-settings.ts'
 import { TransformStep } from './transform/transform.ts'
+import { validateStep } from './validate/validate.ts'
 
 /** Where a request came from. */
 export interface RecordOrigin {
@@ -57,14 +60,21 @@ export interface PipelineDeps {
  * @throws Fault `invalid` (a function that cannot be used), `unavailable` (no worker starts)
  */
 export async function openPipeline(definition: StreamDefinition, deps: PipelineDeps): Promise<PipelineStep[]> {
-  const { name, table, transform, route } = definition
+  const { name, table, transform, validate, enrich, route, operationField } = definition
+  // Before the workers of a function: what is wrong with these leaves none behind.
+  const checks: PipelineStep[] = []
+  if (validate !== undefined) checks.push(validateStep(validate, operationField))
+  if (enrich !== undefined)
+    checks.push(enrichStep(enrich, { env: process.env, scalars: scalarRules(definition), operationField }))
   const steps: PipelineStep[] = []
   const { isTaken, clock, notice } = deps
   if (transform?.module !== undefined) {
     const module = await deps.resolveModule(transform.module)
     steps.push(await TransformStep.open({ stream: name, settings: transform, module, clock, notice }))
   }
-  if (steps.length > 0 || route !== undefined) steps.push(new RouteStep({ table, settings: route, isTaken }))
+  steps.push(...checks)
+  if (transform?.module !== undefined || route !== undefined)
+    steps.push(new RouteStep({ table, settings: route, isTaken }))
   return steps
 }
 
