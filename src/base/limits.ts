@@ -129,6 +129,8 @@ export const limits = {
   streamsMax: 200,
   streamColumnsMax: 1_000,
   streamProblemsMax: 5,
+  /** Records of a request whose columns are tried one by one, when those of all together cannot be. */
+  streamEvolveTriesMax: 64,
   /** Schemas of streams: their text, the time to compile one, to check the records of a request or one of them, records that may
    * take too long in a request, and steps to check a record against Avro. */
   streamSchemaBytesMax: 256 * KiB,

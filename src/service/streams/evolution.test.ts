@@ -112,7 +112,7 @@ describe('a table', () => {
     const { catalog, clock } = bench
     const evolve = async (from: Schema, ...texts: string[]) =>
       evolveFor(
-        texts.map((text) => ({ value: parsed(text) })),
+        texts.map((text) => ({ data: Buffer.from(text), value: parsed(text), changed: false, operation: undefined })),
         from,
         { catalog, clock, ident: definition.ident, settings },
       )
@@ -152,6 +152,14 @@ describe('a table', () => {
     const evolved = await evolve(await schema(), '{"good":1}', '{"s.b":1}', '{"fine":1}')
     assert.deepEqual(columnsOf(evolved), ['fine long', 'good long', 's struct<b: long>'])
     assert.equal(await evolve(evolved, '{"s.b":1}').then(({ fields }) => fields.length), 3)
+  })
+
+  test('does not grow for a record that is no row all the same', async () => {
+    const { schema, evolve } = await open('still', { a: 'INT NOT NULL', b: 'TIMESTAMP' }, { conflict: 'widen' })
+    const before = await schema()
+    assert.deepEqual(columnsOf(await evolve(before, '{"new":1}', '{"a":1,"newer":1,"b":"soon"}')), columnsOf(before))
+    const after = await evolve(before, '{"new":"x"}', '{"a":1,"new":1}')
+    assert.deepEqual(columnsOf(after), ['a int', 'b timestamp', 'new long'])
   })
 
   test('keeps one row for a key whose column was widened, in a partition of it', async () => {

@@ -8,10 +8,10 @@
  * A member without a column never stands in the row with a value: a column of that name could be added before the commit.
  */
 import { isUtf8 } from 'node:buffer'
-import type { Json } from '../../base/json.ts'
+import { stringifyJson } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import type { StructType } from '../../iceberg/spec/table-metadata.ts'
-import { type ConvertOptions, convertRecord } from './convert.ts'
+import { type ConvertOptions, convertRecord, type Row } from './convert.ts'
 import type { StreamSettings } from './definition.ts'
 import type { PipelineRecord } from './pipeline.ts'
 import { type RecordProblem, readRecord } from './record.ts'
@@ -136,23 +136,11 @@ function patched(scan: RowScan, from: number, end: number): string {
   return text + scan.text(at, end)
 }
 
-/** Compact JSON of a value in wire form. */
-export function wireText(value: Json): string {
-  switch (typeof value) {
-    case 'string':
-      return JSON.stringify(value)
-    case 'object': {
-      if (value === null) return 'null'
-      if (Array.isArray(value)) return `[${value.map(wireText).join(',')}]`
-      let text = ''
-      for (const name of Object.keys(value)) {
-        text += `${text === '' ? '{' : ','}${JSON.stringify(name)}:${wireText(value[name]!)}`
-      }
-      return text === '' ? '{}' : `${text}}`
-    }
-    case 'number':
-      return JSON.stringify(value)
-    default:
-      return String(value)
+/** Compact JSON of a row in wire form. The built-in function is much the fastest, and throws at the first bigint. */
+export function wireText(row: Row): string {
+  try {
+    return JSON.stringify(row)
+  } catch {
+    return stringifyJson(row)
   }
 }

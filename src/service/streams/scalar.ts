@@ -49,6 +49,9 @@ const TIME_MIN = parseTimestamp('0001-01-01T00:00:00', 'us', 'none')
 const TIME_MAX = parseTimestamp('9999-12-31T23:59:59.999999', 'us', 'none')
 const PER_SECOND: Record<EpochUnit, bigint> = { s: 1n, ms: 1_000n, us: 1_000_000n, ns: 1_000_000_000n }
 const EPOCH_UNITS: readonly EpochUnit[] = ['s', 'ms', 'us', 'ns']
+/** Digits that fit in any case, and need no closer look. */
+const SHORT = { int: 9, long: 15 }
+const DIGITS = /^-?\d+$/
 const WHOLE_MAX = { int: 2n ** 31n, long: 2n ** 63n }
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const NUMERIC: ReadonlySet<string> = new Set(['int', 'long', 'float', 'double'])
@@ -111,11 +114,19 @@ function text(value: RecordValue): string | Misfit {
   return value.isWellFormed() ? value : wrong('text without half of a surrogate pair', value)
 }
 
-function whole(value: RecordValue, type: 'int' | 'long'): bigint | Misfit {
+/** A bigint where a number would not hold it. */
+function whole(value: RecordValue, type: 'int' | 'long'): number | bigint | Misfit {
+  if (value instanceof NumberText && value.text.length <= SHORT[type] && DIGITS.test(value.text)) {
+    const short = Number(value.text)
+    // No minus before a zero.
+    return short === 0 ? 0 : short
+  }
   const parts = value instanceof NumberText ? exactNumber(value.text) : null
   if (parts === null || parts.scale > 0) return wrong(`a whole number (${type})`, value)
   const digits = parts.digits * 10n ** BigInt(-parts.scale)
-  return digits < -WHOLE_MAX[type] || digits >= WHOLE_MAX[type] ? wrong(`a number that fits ${type}`, value) : digits
+  if (digits < -WHOLE_MAX[type] || digits >= WHOLE_MAX[type]) return wrong(`a number that fits ${type}`, value)
+  const number = Number(digits)
+  return Number.isSafeInteger(number) ? number : digits
 }
 
 /** Precision and scale of `decimal(p, s)`; null for other types. */
@@ -161,10 +172,25 @@ function timestamp(value: RecordValue, type: 'timestamp' | 'timestamptz', rules:
       ? 'a timestamp with offset such as 2026-11-21T04:00:00Z'
       : 'a timestamp such as 2026-11-21T04:00:00Z'
   return time(value, expected, (said) => {
+    const plain = (rules.dateFormats ?? []).length === 0 ? plainTimestamp(said, suffix !== '') : null
+    if (plain !== null) return plain
     const micros = parseWithFormats(said, rules.dateFormats ?? []) ?? isoMicros(said, type)
     if (micros < TIME_MIN || micros > TIME_MAX) throw new Error('expected a year from 1 to 9999')
     return `${formatTimestamp(micros)}${suffix}`
   })
+}
+
+const PLAIN = /^(\d{4})-(\d\d)-(\d\d)[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.(\d{1,6}))?(Z?)$/
+
+/** A time in UTC whose text is nearly the wire form already; null: it needs a closer look. */
+function plainTimestamp(said: string, zoned: boolean): string | null {
+  const match = PLAIN.exec(said)
+  if (match === null || (zoned && match[6] === '')) return null
+  // Days that every month has, so that no calendar is needed.
+  const [year, month, day] = [match[1]!, Number(match[2]), Number(match[3])]
+  if (year === '0000' || month < 1 || month > 12 || day < 1 || day > 28) return null
+  const fraction = (match[5] ?? '').padEnd(6, '0')
+  return `${said.slice(0, 10)}T${said.slice(11, 19)}${fraction === '000000' ? '' : `.${fraction}`}${zoned ? 'Z' : ''}`
 }
 
 function isoMicros(said: string, type: 'timestamp' | 'timestamptz'): bigint {

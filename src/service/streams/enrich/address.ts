@@ -15,11 +15,17 @@ function parse(text: string): ipaddr.IPv4 | ipaddr.IPv6 | null {
 
 /** `192.0.2.0` for `192.0.2.7` and 24 bits, `2001:db8:1::` for 48 bits of IPv6. */
 export function truncateAddress(text: string, bits: { v4: number; v6: number }): string | null {
+  // Most are of this kind, and it needs no library.
+  if (isIP(text) === 4)
+    return text
+      .split('.')
+      .map((byte, at) => Number(byte) & mask(bits.v4 - at * 8))
+      .join('.')
   const address = parse(text)
   if (address === null) return null
   const kept = address.kind() === 'ipv4' ? bits.v4 : bits.v6
-  const bytes = address.toByteArray().map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, kept - at * 8))))
-  return ipaddr.fromByteArray(bytes.map((byte) => byte & 0xff)).toString()
+  const bytes = address.toByteArray().map((byte, at) => byte & mask(kept - at * 8))
+  return ipaddr.fromByteArray(bytes).toString()
 }
 
 /** HMAC-SHA-256 of the address, 32 hexadecimal digits: the same for the same address as long as the secret is. */
@@ -27,4 +33,9 @@ export function hashAddress(text: string, secret: string): string | null {
   const address = parse(text)
   if (address === null) return null
   return createHmac('sha256', secret).update(address.toString()).digest('hex').slice(0, 32)
+}
+
+/** Of a byte with so many bits to keep. */
+function mask(bits: number): number {
+  return (0xff00 >> Math.min(8, Math.max(0, bits))) & 0xff
 }

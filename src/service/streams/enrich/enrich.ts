@@ -64,8 +64,11 @@ function enrichersOf(settings: EnrichSettings, parts: EnrichParts): Enrich[] {
     })
   }
   if (receivedAt !== undefined) {
+    // One text for all records of a request.
+    let last = { ms: Number.NaN, text: '' }
     all.push((record, { receivedMs }) => {
-      record[receivedAt] = isoText(receivedMs)
+      if (last.ms !== receivedMs) last = { ms: receivedMs, text: isoText(receivedMs) }
+      record[receivedAt] = last.text
     })
   }
   return all
