@@ -54,6 +54,12 @@ test(`a server killed ${rounds} times holds every acknowledged record once (seed
       `streams:
   numbered: { table: demo.numbered, columns: { id: STRING NOT NULL, n: LONG }, buffer: { seconds: 0.1 } }
   once: { table: demo.once, columns: { id: STRING NOT NULL, n: LONG }, buffer: { seconds: 0.3 } }
+  routed:
+    table: demo.routed
+    columns: { id: STRING NOT NULL, n: LONG, part: STRING }
+    uniqueKeys: [id]
+    route: { table: 'routed_{$.part}' }
+    buffer: { seconds: 0.2 }
 `,
     )
     let server: Running | null = null

@@ -33,6 +33,8 @@ export const VERSIONS_SQL =
 
 export class EngineBench {
   readonly dir: string
+  /** What the engine told of since it was opened last. */
+  notices: string[] = []
   #config: ConfigInput
   #engine: Engine | null = null
 
@@ -75,9 +77,17 @@ export class EngineBench {
     this.#config = config
     const home = homeAt(path.join(this.dir, 'home'))
     const parsed = parseConfig({ ...config, objects: { workers: 1, ...config.objects } }, 'the configuration')
-    this.#engine = await openEngine({ home, config: parsed, configDir: this.dir })
+    this.notices = []
+    const onNotice = (text: string) => void this.notices.push(text)
+    this.#engine = await openEngine({ home, config: parsed, configDir: this.dir, onNotice })
     this.#engine.buckets.attachObjects(this.objectsDir)
     return this
+  }
+
+  /** Removes a file of the state; the engine is stopped. */
+  async removeState(name: string): Promise<void> {
+    for (const end of ['', '-wal', '-shm'])
+      await rm(path.join(this.dir, 'home', 'state', `${name}${end}`), { force: true })
   }
 
   /** Puts a recorded object; gives its etag and size as events tell them. */

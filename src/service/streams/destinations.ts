@@ -126,17 +126,39 @@ export class Destinations {
   }
 
   /**
-   * Whether other settings can hold from now on, and makes the tables as they want them.
-   * @throws Fault `invalid` when they change how a table's entries are applied, or contradict a table
+   * Makes the tables as other settings want them. Nothing may be appended meanwhile. A table whose key changes is committed by its
+   * old one first.
+   * @throws Fault `invalid` when they contradict a table, or that of the commit: then all is as it was
    */
   async adopt(definition: StreamDefinition): Promise<void> {
-    for (const [table, stored] of this.#remembered) {
-      if (JSON.stringify(storedOf(definition, table)) !== JSON.stringify(stored))
-        throw new Fault('invalid', `the key of ${table} cannot be changed; make another stream, or another table`)
+    const before = this.#options.definition()
+    const changed = [...this.#remembered.values()].filter((stored) => !same(stored, storedOf(definition, stored.table)))
+    for (const { table } of changed) {
+      const feed = this.#open.get(table)?.feed
+      await feed?.stop()
+      await feed?.drain()
     }
-    for (const destination of this.all) await destination.adopt(settingsFor(definition, destination.table))
-    const { table } = definition
-    if (!this.#open.has(table) && !(await this.#isLater(definition))) await this.#create(table, [], definition)
+    try {
+      for (const { table } of changed) await this.#reopen(storedOf(definition, table), definition)
+      for (const destination of this.all) await destination.adopt(settingsFor(definition, destination.table))
+      const { table } = definition
+      if (!this.#open.has(table) && !(await this.#isLater(definition))) await this.#create(table, [], definition)
+    } catch (error) {
+      for (const stored of changed) await this.#reopen(stored, before)
+      throw error
+    }
+  }
+
+  async #reopen(stored: StoredDestination, definition: StreamDefinition): Promise<void> {
+    const { table } = stored
+    const open = this.#open.get(table)
+    if (open !== undefined) await this.#close(open)
+    // Of a table that is not the stream's own, the columns are those that it has.
+    const settings = settingsFor(definition, table)
+    const columns = table === definition.table ? settings.columns : undefined
+    const destination = await this.#openTable(stored, { ...settings, ...stored, columns })
+    this.#remember(stored)
+    if (this.#started) destination.feed.start()
   }
 
   follow(): void {
@@ -187,18 +209,14 @@ export class Destinations {
     const definition = this.#options.definition()
     const stored = this.#remembered.get(table)
     const wanted = storedOf(definition, table)
-    if (stored !== undefined && JSON.stringify(stored) !== JSON.stringify(wanted)) {
+    if (stored !== undefined && !same(stored, wanted)) {
       // Entries in the log are meant by the key that held when they were taken.
       const before = await this.#openTable(stored, { ...settingsFor(definition, table), ...stored, columns: undefined })
       await before.feed.drain()
-      await this.#close(before)
     }
-    const settings = settingsFor(definition, table)
     const own = table === definition.table
     if (own && stored === undefined && (await this.#isLater(definition))) return
-    // Of a table that the settings speak of no more, the columns are those that it has.
-    await this.#openTable(wanted, own ? settings : { ...settings, columns: undefined })
-    this.#remember(wanted)
+    await this.#reopen(wanted, definition)
   }
 
   /** Whether a stream's own table is to be made when the first records show its columns. */
@@ -251,7 +269,8 @@ export class Destinations {
 
   #remember(destination: StoredDestination): void {
     const { memory, stream } = this.#options
-    if (JSON.stringify(this.#remembered.get(destination.table)) === JSON.stringify(destination)) return
+    const known = this.#remembered.get(destination.table)
+    if (known !== undefined && same(known, destination)) return
     memory.addDestination(stream, destination)
     this.#remembered.set(destination.table, destination)
   }
@@ -281,4 +300,8 @@ export class Destinations {
 function storedOf(definition: StreamDefinition, table: string): StoredDestination {
   const { uniqueKeys, orderingField } = settingsFor(definition, table)
   return { table, uniqueKeys, ...(orderingField === undefined ? {} : { orderingField }) }
+}
+
+function same(one: StoredDestination, other: StoredDestination): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
 }

@@ -95,6 +95,7 @@ export class Stream {
   readonly #turns = new Turns()
   #lastCommitMs: number | null = null
   readonly #underWay = new Set<Promise<unknown>>()
+  #between: Promise<void> | null = null
   #ended = false
   #paused = false
 
@@ -241,7 +242,23 @@ export class Stream {
     }
   }
 
+  /** Runs `work` while no request is under way; those that come meanwhile wait for it. */
+  async between<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#between !== null) await this.#between
+    const mine = Promise.allSettled(this.#underWay).then(work)
+    this.#between = mine.then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await mine
+    } finally {
+      this.#between = null
+    }
+  }
+
   async #answered<T>(begin: () => Promise<T>): Promise<T> {
+    while (this.#between !== null) await this.#between
     if (this.#ended) throw new Fault('unavailable', `stream ${this.name} takes no more records: it is being closed`)
     const work = begin()
     this.#underWay.add(work)

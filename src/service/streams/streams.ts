@@ -159,7 +159,7 @@ export class Streams {
 
   /**
    * Gives a stream other settings, for the requests that come from now on. What was accepted before goes where it was meant to.
-   * @throws Fault `not-found`, `invalid` (settings; a key that changes), `conflict` (the configuration names the stream, or another
+   * @throws Fault `not-found`, `invalid` (settings), `conflict` (the configuration names the stream, or another
    * stream writes the table)
    */
   update(name: string, input: unknown): Promise<Stream> {
@@ -172,16 +172,18 @@ export class Streams {
       if (sameDefinition(stream.definition, definition)) return stream
       if (definition.table !== stream.definition.table) this.#requireFree(definition.table, name)
       const steps = await this.#stepsOf(definition, false)
+      const version = stream.version + 1
       try {
-        await stream.parts.destinations.adopt(definition)
+        await stream.between(async () => {
+          await stream.parts.destinations.adopt(definition)
+          this.#memory.define({ name, definition: storedText(definition), createdMs: stream.createdMs })
+          this.#memory.note(name, { version })
+          stream.reconfigure(definition, version, steps)
+        })
       } catch (error) {
         await closePipeline(steps)
         throw error
       }
-      const version = stream.version + 1
-      this.#memory.define({ name, definition: storedText(definition), createdMs: stream.createdMs })
-      this.#memory.note(name, { version })
-      stream.reconfigure(definition, version, steps)
       known.definition = definition
       return stream
     })
