@@ -18,6 +18,7 @@ const seed = Number(process.env['TIDEWATER_SEED'] ?? Math.floor(Math.random() * 
 const rounds = Number(process.env['TIDEWATER_ROUNDS'] ?? 4)
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const PRODUCERS = 3
+const PARTS = 4
 const START_MS = 60_000
 
 interface Running {
@@ -57,55 +58,86 @@ test(`a server killed ${rounds} times holds every acknowledged record once (seed
   routed:
     table: demo.routed
     columns: { id: STRING NOT NULL, n: LONG, part: STRING }
+    route: { table: 'routed_{$.part}', otherwise: dead-letter }
+    buffer: { seconds: 0.1 }
+  keyed:
+    table: demo.keyed
+    columns: { id: STRING NOT NULL, n: LONG, part: STRING }
     uniqueKeys: [id]
-    route: { table: 'routed_{$.part}' }
+    route: { table: 'keyed_{$.part}' }
     buffer: { seconds: 0.2 }
 `,
     )
     let server: Running | null = null
     let over = false
-    const acknowledged = { numbered: new Set<string>(), once: new Set<string>() }
-    const letters = { numbered: new Set<string>(), once: new Set<string>() }
+    const acknowledged = { numbered: new Set<string>(), once: new Set<string>(), routed: new Set<string>() }
+    const letters = { numbered: new Set<string>(), once: new Set<string>(), routed: new Set<string>() }
+    /** Of the keyed stream, the value that each key was given last. */
+    const values = new Map<string, number>()
 
-    // Sends each batch until it is acknowledged, whatever happens in between.
-    const produce = async (stream: 'numbered' | 'once', producer: number) => {
+    // Sends a batch until it is acknowledged, whatever happens in between. False when the test is over before.
+    const send = async (stream: string, headers: Record<string, string>, records: readonly object[]) => {
+      const body = records.map((record) => JSON.stringify(record)).join('\n')
+      for (;;) {
+        if (server === null) {
+          if (over) return false
+          await delay(20)
+          continue
+        }
+        try {
+          const response = await fetch(`${server.url}/v1/streams/${stream}/records`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/x-ndjson', ...headers },
+            body,
+            signal: AbortSignal.timeout(10_000),
+          })
+          const text = await response.text()
+          assert.ok(response.status === 200 || response.status >= 500, `${response.status} ${text}`)
+          if (response.status === 200) return true
+        } catch (error) {
+          if (error instanceof assert.AssertionError) throw error
+        }
+        await delay(5)
+      }
+    }
+    const produce = async (stream: keyof typeof acknowledged, producer: number) => {
       let sequence = 0
       for (let request = 0; !over; request++) {
         const ids = Array.from({ length: 1 + random.below(20) }, (_, at) => `${producer}-${request}-${at}`)
         const bad = random.chance(0.2) ? random.below(ids.length) : -1
-        const body = ids.map((id, at) => JSON.stringify({ id, n: at === bad ? `bad ${id}` : at })).join('\n')
+        const records = ids.map((id, at) => ({
+          id,
+          n: at === bad ? `bad ${id}` : at,
+          ...(stream === 'routed' ? { part: random.below(PARTS) } : {}),
+        }))
         const headers: Record<string, string> =
-          stream === 'numbered'
-            ? { 'producer-id': `p${producer}`, 'producer-sequence': String(sequence) }
-            : { 'idempotency-key': `${producer}-${request}` }
-        for (let answered = false; !answered; ) {
-          if (server === null) {
-            if (over) return
-            await delay(20)
-            continue
-          }
-          try {
-            const response = await fetch(`${server.url}/v1/streams/${stream}/records`, {
-              method: 'POST',
-              headers: { 'content-type': 'application/x-ndjson', ...headers },
-              body,
-              signal: AbortSignal.timeout(10_000),
-            })
-            const text = await response.text()
-            assert.ok(response.status === 200 || response.status >= 500, `${response.status} ${text}`)
-            answered = response.status === 200
-          } catch (error) {
-            if (error instanceof assert.AssertionError) throw error
-          }
-          if (!answered) await delay(5)
-        }
+          stream === 'once'
+            ? { 'idempotency-key': `${producer}-${request}` }
+            : { 'producer-id': `p${producer}`, 'producer-sequence': String(sequence) }
+        const sent = records.map((record) => ('part' in record ? { ...record, part: String(record.part) } : record))
+        if (!(await send(stream, headers, sent))) return
         for (const [at, id] of ids.entries()) (at === bad ? letters : acknowledged)[stream].add(id)
         sequence += ids.length
+      }
+    }
+    // Gives the same keys new values again and again; each key is in one table.
+    const overwrite = async (producer: number) => {
+      for (let request = 0; !over; request++) {
+        const keys = Array.from({ length: 1 + random.below(10) }, () => random.below(30))
+        const records = keys.map((key, at) => ({
+          id: `${producer}-${key}`,
+          n: request * 100 + at,
+          part: String(key % PARTS),
+        }))
+        if (!(await send('keyed', { 'idempotency-key': `${producer}-${request}` }, records))) return
+        for (const { id, n } of records) values.set(id, n)
       }
     }
     const producers = Array.from({ length: PRODUCERS }, (_, at) => [
       produce('numbered', at),
       produce('once', at),
+      produce('routed', at),
+      overwrite(at),
     ]).flat()
     const working = Promise.all(producers)
     try {
@@ -128,9 +160,14 @@ test(`a server killed ${rounds} times holds every acknowledged record once (seed
       server?.child.kill('SIGKILL')
     }
 
-    for (const stream of ['numbered', 'once'] as const) {
+    const partsOf = (stream: string, columns: string) =>
+      Array.from({ length: PARTS }, (_, part) => `SELECT ${columns} FROM demo.${stream}_${part}`).join(' UNION ALL ')
+    for (const stream of ['numbered', 'once', 'routed'] as const) {
       assert.ok(acknowledged[stream].size > 0)
-      const rows = await sqlRows(home, `SELECT id FROM demo.${stream} ORDER BY id`)
+      const rows = await sqlRows(
+        home,
+        `${stream === 'routed' ? partsOf(stream, 'id') : `SELECT id FROM demo.${stream}`} ORDER BY id`,
+      )
       assert.deepEqual(
         rows.map((row) => row['id']),
         [...acknowledged[stream]].sort(),
@@ -146,6 +183,12 @@ test(`a server killed ${rounds} times holds every acknowledged record once (seed
         `${stream}: dead letters are the bad records, each once`,
       )
     }
+    const keyed = await sqlRows(home, `${partsOf('keyed', 'id, n, part')} ORDER BY id`)
+    assert.deepEqual(
+      keyed.map(({ id, n }) => [id, Number(n)]),
+      [...values].sort(([one], [other]) => (one < other ? -1 : 1)),
+      'keyed: a row for each key, with the value that it was given last',
+    )
     assert.match(await cliOk(['doctor', '--home', home, '--config', config]), /home/)
   })
 })
