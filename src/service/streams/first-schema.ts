@@ -4,7 +4,7 @@ import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import type { Schema, Type } from '../../iceberg/spec/table-metadata.ts'
 import type { StreamSettings } from './definition.ts'
-import { type NewColumn, newColumns } from './infer.ts'
+import { inferType } from './infer.ts'
 import type { PipelineRecord } from './pipeline.ts'
 import { type RecordObject, readRecord } from './record.ts'
 
@@ -48,11 +48,23 @@ export function schemaOfRecords(records: readonly PipelineRecord[], settings: St
   return { type: 'struct', 'schema-id': 0, fields }
 }
 
+interface NewColumn {
+  name: string
+  type: Type
+}
+
+/** The first type that a member shows is its column's; a whole number in one record and a fraction in another make a double. */
 function columnsOf(values: readonly RecordObject[], operationField: string | undefined): NewColumn[] {
-  const found: NewColumn[] = []
+  const found = new Map<string, NewColumn>()
   for (const value of values) {
-    const fields = found.map((column) => ({ id: 0, required: false, ...column }))
-    found.push(...newColumns(value, { type: 'struct', fields }))
+    for (const [name, member] of Object.entries(value)) {
+      const type = name === '' || name === operationField ? null : inferType(member)
+      if (type === null) continue
+      const known = found.get(name.toLowerCase())
+      if (known === undefined) {
+        if (found.size < limits.streamColumnsMax) found.set(name.toLowerCase(), { name, type })
+      } else if (known.type === 'long' && type === 'double') known.type = type
+    }
   }
-  return found.filter(({ name }) => name !== operationField).slice(0, limits.streamColumnsMax)
+  return [...found.values()]
 }
