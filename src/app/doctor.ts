@@ -17,6 +17,7 @@ import { examineIndex } from '../table/index-upkeep.ts'
 import type { TableDefinition } from '../table/table.ts'
 import { committedOffset } from '../table/writer.ts'
 import type { Config } from './config.ts'
+import { examineStreams } from './doctor-streams.ts'
 import { catalogLoss, type Home, homeExists } from './home.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
@@ -62,8 +63,10 @@ export async function examine(home: Home, config: Config): Promise<Finding[]> {
     closers.push(async () => {
       for (const log of logs?.values() ?? []) await log?.close()
     })
-    if (logs !== null)
+    if (logs !== null) {
       await examineOwned({ home, reader, session, tables, logs, definitions: tablesByLog(config) }, add)
+      await examineStreams({ home, config, reader, session, tables, remedy: REPAIR }, add)
+    }
   } catch (error) {
     add('catalog', 'problem', messageOf(error))
   } finally {

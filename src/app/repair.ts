@@ -5,19 +5,17 @@
  * - a log that ends before what its table holds goes on there
  * - what is known of objects (`state/objects.db`) is made anew from the journal when it was lost or cannot be read
  * - a row index that disagrees with its table is built anew
+ * - logs, indexes and `state/streams.db` of streams likewise, see `repair-streams.ts`
  * - what the tables lack of what is known is passed on to them again
  * - files of processes that were ended are removed from `tmp/`
  *
  * Table files are never deleted, and damaged files are renamed, not removed.
  */
-import { readdir, rename } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import path from 'node:path'
-import type { Clock } from '../base/clock.ts'
-import { isFault, messageOf } from '../base/fault.ts'
+import { isFault } from '../base/fault.ts'
 import type { Catalog, LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
-import type { Log } from '../log/log.ts'
-import { openSegmentLog } from '../log/segments.ts'
 import { type Difference, differences } from '../service/objects/compare.ts'
 import { rebuildVersions } from '../service/objects/rebuild.ts'
 import { openVersionStore } from '../service/objects/version-store.ts'
@@ -30,9 +28,9 @@ import { type Home, requireHome } from './home.ts'
 import { attachDirectory } from './ingest.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
-import { damageOf, stateTrouble } from './state-trouble.ts'
-
-type Tell = (subject: string, message: string) => void
+import { before, mendLog, setAside, type Tell } from './repair-logs.ts'
+import { mendStreams } from './repair-streams.ts'
+import { stateTrouble } from './state-trouble.ts'
 
 /** @throws Fault `conflict` when another process holds the home; nothing was changed then */
 export async function repair(home: Home, config: Config, configDir: string): Promise<Finding[]> {
@@ -44,6 +42,7 @@ export async function repair(home: Home, config: Config, configDir: string): Pro
   let indexes: Map<string, string>
   try {
     await mendLogsAndState(reader, tell)
+    await mendStreams(reader, tell)
     indexes = await unusableIndexes(reader)
   } finally {
     await reader.close()
@@ -82,10 +81,10 @@ async function mendLogsAndState(reader: Reader, tell: Tell): Promise<void> {
   const taken = Math.max(known?.applied ?? 0, known?.emitted ?? 0)
   // A state made anew has taken an offset at least (see setTaken), so the log must have given one.
   const floor = taken === 0 && held('journal') > 0 ? 1 : taken
-  const objects = await mendLog({ home, clock, name: 'objects', floor, passedOn: known?.emitted ?? 0 }, tell)
+  const objects = await mendLog({ home, clock, name: 'objects', floor, passedOn: before(known?.emitted ?? 0) }, tell)
   try {
     for (const name of tables.keys()) {
-      const log = await mendLog({ home, clock, name, floor: held(name), passedOn: held(name) }, tell)
+      const log = await mendLog({ home, clock, name, floor: held(name), passedOn: before(held(name)) }, tell)
       await log.close()
     }
     const facts = { applied: known?.applied ?? 0, start: objects.start, end: objects.end, journalHeld: held('journal') }
@@ -126,73 +125,6 @@ async function readState(home: Home): Promise<StateFile | null> {
     if (isFault(error, 'corrupt')) return null
     throw error
   }
-}
-
-interface LogToMend {
-  home: Home
-  clock: Clock
-  name: string
-  /** The next offset must be at least this. */
-  floor: number
-  /** Entries before this offset are not needed any more. */
-  passedOn: number
-}
-
-/** Opens a log, sets it aside if it is damaged, and lets it go on at `floor` if it ends before. */
-async function mendLog({ home, clock, name, floor, passedOn }: LogToMend, tell: Tell): Promise<Log> {
-  const at = { dir: home.logsDir, name }
-  let log: Log
-  try {
-    log = await openSegmentLog(at)
-  } catch (error) {
-    if (!isFault(error, 'corrupt')) throw error
-    return replaceLog({ home, clock, name, floor, passedOn }, messageOf(error), tell)
-  }
-  const damage = await damageOf(log)
-  const { end } = log
-  if (damage === null && end >= floor) return log
-  await log.close()
-  if (damage !== null) return replaceLog({ home, clock, name, floor, passedOn }, damage, tell)
-  tell(`log ${name}`, `ended at offset ${end}; it goes on at ${floor}, behind what was made of it`)
-  return openSegmentLog({ ...at, endAtLeast: floor })
-}
-
-async function replaceLog({ home, clock, name, floor, passedOn }: LogToMend, damage: string, tell: Tell): Promise<Log> {
-  const aside = await setAside(path.join(home.logsDir, name), clock)
-  const log = await openSegmentLog({ dir: home.logsDir, name, endAtLeast: floor })
-  let saved = 0
-  let lost = 'what it held that no table has is lost'
-  try {
-    const old = await openSegmentLog({ dir: home.logsDir, name: path.basename(aside) })
-    const from = Math.max(old.start, passedOn)
-    for (let at = from; at < old.end; at++) {
-      const [entry] = await old.read(at, 1).catch(() => [])
-      if (entry === undefined) continue
-      await log.append([entry.text.replace(/^\{"offset":\d+,?/, '{')])
-      saved++
-    }
-    lost = `${Math.max(0, old.end - from) - saved} that no table has cannot be read`
-    await old.close()
-  } catch {
-    // Its frames are damaged: nothing can be found in it.
-  }
-  tell(`log ${name}`, `${damage} It was set aside as ${aside}: ${saved} entries went into a new log, ${lost}`)
-  return log
-}
-
-/** Renames a file or folder that is damaged; nothing happens when it is not there. */
-async function setAside(file: string, clock: Clock): Promise<string> {
-  const stamp = new Date(clock.nowMs()).toISOString().replaceAll(/[-:.]/g, '')
-  const aside = `${file}.damaged-${stamp}`
-  const names = await readdir(path.dirname(file))
-  for (const name of names) {
-    if (name === path.basename(file)) await rename(file, aside)
-    // SQLite's log belongs to its file.
-    else if (name === `${path.basename(file)}-wal` || name === `${path.basename(file)}-shm`) {
-      await rename(path.join(path.dirname(file), name), `${aside}${name.slice(-4)}`)
-    }
-  }
-  return aside
 }
 
 /** What is wrong with row indexes, by the log's name. Missing ones are no trouble: every start builds them. */

@@ -50,7 +50,7 @@ export class MemoryFile {
   #runningMs: number
   #lastMs: number | null = null
 
-  /** @throws Fault `unavailable`, `corrupt` (no such file, or another layout) */
+  /** @throws Fault `unavailable`, `corrupt` (no SQLite file, or another layout) */
   constructor(path: string) {
     this.#path = path
     try {
@@ -62,7 +62,7 @@ export class MemoryFile {
       const damaged = /not a database|malformed|expected layout/.test(messageOf(error))
       throw new Fault(
         damaged ? 'corrupt' : 'unavailable',
-        `cannot open ${path}: ${messageOf(error)}`,
+        `cannot open ${path}: ${messageOf(error)}${damaged ? '; run tidewater doctor --repair to set it aside' : ''}`,
         { path, layout: MEMORY_LAYOUT },
         error,
       )
