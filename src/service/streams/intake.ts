@@ -7,6 +7,7 @@ import { type DeadLetter, letterId } from '../deadletter/deadletter.ts'
 import { type StreamDefinition, type StreamSettings, settingsFor } from './definition.ts'
 import type { Destination } from './destination.ts'
 import type { Destinations } from './destinations.ts'
+import { evolves } from './evolution-plan.ts'
 import { closePipeline, type PipelineRecord, type PipelineStep, type RecordOrigin, runPipeline } from './pipeline.ts'
 import type { RecordProblem } from './record.ts'
 import type { IncomingRecord, RecordResult } from './request.ts'
@@ -93,7 +94,7 @@ export class Intake {
       return
     }
     const lacking = readRows(await destination.reader(settings), group, set)
-    if (lacking.length === 0 || settings.unknownFields !== 'evolve') return
+    if (lacking.length === 0 || !evolves(settings)) return
     if (await destination.evolve(lacking, settings)) readRows(await destination.reader(settings), lacking, set)
   }
 
