@@ -64,12 +64,10 @@ const LETTERS: Readonly<Record<string, readonly [Part, string]>> = {
   a: ['half', '(am|pm)'],
   Z: ['zone', OFFSET],
   X: ['zone', OFFSET],
-  XX: ['zone', OFFSET],
-  XXX: ['zone', OFFSET],
 }
 
 /**
- * Pattern → format. Letters: `yyyy yy MMMM MMM MM M dd d HH H hh h mm m ss s S… a Z XXX`; other letters stand in `'quotes'`.
+ * Pattern → format. Letters: `yyyy yy MMMM MMM MM M dd d HH H hh h mm m ss s S… a Z X`; `X` may be written up to three times; text stands in `'quotes'`.
  * @throws Fault `invalid` naming the letters that are not known, or what is missing
  */
 export function compileDateFormat(pattern: string): DateFormat {
@@ -82,7 +80,7 @@ export function compileDateFormat(pattern: string): DateFormat {
       parts.push('fraction')
       source += `(\\d{${piece.length}})`
     } else if (/^[A-Za-z]/.test(piece)) {
-      const known = LETTERS[piece]
+      const known = LETTERS[piece.replace(/^X+$/, 'X')]
       if (known === undefined) {
         throw new Fault(
           'invalid',

@@ -41,14 +41,8 @@ export type RowSource = Pick<PipelineRecord, 'data' | 'value' | 'changed' | 'ope
 
 /** @param schema the columns, required where the stream requires them */
 export function compileRowReader(schema: StructType, options: RowReaderOptions): RowReader {
-  const known = compiled.get(schema) ?? new WeakMap<RowReaderOptions, RowReader>()
-  const reader = known.get(options) ?? new CompiledReader(schema, options)
-  compiled.set(schema, known.set(options, reader))
-  return reader
+  return new CompiledReader(schema, options)
 }
-
-/** Readers live as long as the schema and the settings that they are made of. */
-const compiled = new WeakMap<StructType, WeakMap<RowReaderOptions, RowReader>>()
 
 class CompiledReader implements RowReader {
   readonly #schema: StructType

