@@ -7,11 +7,12 @@ import { appends } from './appends.bench.ts'
 import { commits } from './commits.bench.ts'
 import { type Bench, type BenchOptions, load, type Measure, table } from './harness.ts'
 import { metadata } from './metadata.bench.ts'
+import { records } from './records.bench.ts'
 import { scan } from './scan.bench.ts'
 import { upserts } from './upserts.bench.ts'
 import { visible } from './visible.bench.ts'
 
-const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible]
+const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible, records]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -49,7 +49,7 @@ test('single values are replaced in the text, and line breaks taken out of it', 
   const reader = readerOf(columns, { epochUnit: 'ms', unknownFields: 'drop' })
   assert.equal(
     rowText(reader.read(source('{"t":1655517600123,\r\n"d":12.5,"x":{"y":[1]},"b":"AP8=","n":9223372036854775807}'))),
-    '{"t":"2022-06-18T02:00:00.123000", "d":"12.50","x":null,"b":"00ff","n":9223372036854775807}',
+    '{"t":"2022-06-18T02:00:00.123000", "d":"12.5","x":null,"b":"00ff","n":9223372036854775807}',
   )
 })
 

@@ -252,17 +252,21 @@ export function uuid({ bytes }: RowScan, from: number): number {
   return from + 38
 }
 
-/** A number as text in quotes, with at most so many digits before and behind the point. */
+/** A number with at most so many digits before and behind the point, as text in quotes; without them it gets them. */
 export function decimal(precision: number, scale: number): ReadValue {
-  return ({ bytes }, from) => {
-    if (bytes[from] !== 0x22) return NO
-    const at = from + 1
+  return (scan, from) => {
+    const { bytes } = scan
+    const quoted = bytes[from] === 0x22
+    const at = quoted ? from + 1 : from
     const point = whole(bytes, at)
     const end = fraction(bytes, point)
-    if (end === NO || bytes[end] !== 0x22) return NO
+    if (end === NO || isFractional(bytes[end])) return NO
     const before = point - at - (bytes[at] === 0x2d ? 1 : 0)
     const behind = end === point ? 0 : end - point - 1
-    return before <= precision - scale && behind <= scale ? end + 1 : NO
+    if (before > precision - scale || behind > scale) return NO
+    if (quoted) return bytes[end] === 0x22 ? end + 1 : NO
+    scan.patches.push({ from, end, text: `"${bytes.toString('latin1', from, end)}"` })
+    return end
   }
 }
 

@@ -202,7 +202,13 @@ function isoMicros(said: string, type: 'timestamp' | 'timestamptz'): bigint {
 function epoch(value: NumberText, suffix: string, unit: ScalarRules['epochUnit']): string | Misfit {
   if (unit === undefined) return wrong('a timestamp as ISO 8601 text; set epochUnit to take numbers', value)
   const units = unit === 'auto' ? EPOCH_UNITS : [unit]
+  const short = value.text.length <= 16 && DIGITS.test(value.text) ? Number(value.text) : null
   for (const candidate of units) {
+    if (short !== null && candidate !== 'ns') {
+      const text = shortEpochText(short * SHORT_MICROS[candidate])
+      if (text !== null) return `${text}${suffix}`
+      continue
+    }
     const micros = epochMicros(value.text, candidate)
     if (micros !== null && micros >= EPOCH_MIN && micros < EPOCH_MAX) return `${formatTimestamp(micros)}${suffix}`
   }
@@ -210,6 +216,18 @@ function epoch(value: NumberText, suffix: string, unit: ScalarRules['epochUnit']
     `a time between the years 1971 and 2200 in ${unit === 'auto' ? EPOCH_UNITS.join(', ') : unit} since 1970`,
     value,
   )
+}
+
+const SHORT_MICROS = { s: 1_000_000, ms: 1_000, us: 1 }
+const SHORT_MIN = Number(EPOCH_MIN)
+const SHORT_MAX = Number(EPOCH_MAX)
+
+/** The same by numbers, which hold all microseconds between the years 1971 and 2200; null outside of them. */
+function shortEpochText(micros: number): string | null {
+  if (micros < SHORT_MIN || micros >= SHORT_MAX) return null
+  const fraction = micros % 1_000_000
+  const text = new Date((micros - fraction) / 1000).toISOString().slice(0, 19)
+  return fraction === 0 ? text : `${text}.${String(fraction).padStart(6, '0')}`
 }
 
 function time(value: RecordValue, expected: string, parse: (text: string) => string): string | Misfit {
