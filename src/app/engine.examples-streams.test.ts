@@ -4,10 +4,8 @@ import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { EngineBench } from '../../test/support/engine-bench.ts'
-import { outcomesOf, pipelineRecords } from '../../test/support/pipeline.ts'
 import { recordsOf } from '../../test/support/streams.ts'
-import { RouteStep } from '../service/streams/route/route.ts'
-import { type Config, type ConfigInput, loadConfig } from './config.ts'
+import { type ConfigInput, loadConfig } from './config.ts'
 
 const folder = fileURLToPath(new URL('../../examples/streams', import.meta.url))
 
@@ -38,9 +36,8 @@ const cases: [string, object, 'row' | 'failed'][] = [
 
 describe('the example streams', () => {
   let bench: EngineBench
-  let config: Config
   before(async () => {
-    config = (await loadConfig(path.join(folder, 'tidewater.config.yaml'), folder)).config
+    const { config } = await loadConfig(path.join(folder, 'tidewater.config.yaml'), folder)
     bench = await EngineBench.prepare()
     // The functions' paths are from the examples' folder.
     const streams = Object.fromEntries(
@@ -80,19 +77,29 @@ describe('the example streams', () => {
     ])
   })
 
-  it('go where their rules say', () => {
-    const { table, route } = config.streams['routed']!
-    const batch = pipelineRecords(
-      event,
-      { ...event, event: 'purchase' },
-      { ...event, user_agent: 'health-check', uri: '/' },
-      { ...event, event: 'view' },
-    )
-    for (const record of batch) record.destination = table
-    new RouteStep({ table, settings: route }).run(batch)
+  it('go where their rules say, to tables that are made for them', async () => {
+    const { results } = await bench.engine.streams
+      .get('routed')
+      .accept(
+        recordsOf(
+          event,
+          { ...event, event: 'purchase' },
+          { ...event, user_agent: 'health-check', uri: '/' },
+          { ...event, event: 'view' },
+          { ...without('user_id'), event: 'purchase' },
+        ),
+      )
     assert.deepEqual(
-      outcomesOf(batch).map((line) => line.split(' ').slice(0, 2).join(' ')),
-      ['row web.searches', 'row web.orders', 'dropped', 'row web.events'],
+      results.map((result) => ('code' in result ? result.code : result.kind)),
+      ['accepted', 'accepted', 'dropped', 'accepted', 'MissingField'],
     )
+    await bench.engine.drain()
+    for (const [table, rows] of [
+      ['web.searches', 1],
+      ['web.orders', 1],
+      ['web.events', 1],
+    ] as const) {
+      assert.deepEqual(await bench.sql(`SELECT count(*)::INTEGER AS n FROM ${table}`), [{ n: rows }], table)
+    }
   })
 })

@@ -62,6 +62,39 @@ test('a record that a function changed is a row, one that it failed is a dead le
   })
 })
 
+test('a function written for a delivery stream sends records to other tables, and deletes rows of keyed ones', async () => {
+  const handler = `export const handler = async ({ records }) => ({ records: records.map(({ recordId, data }) => {
+    const { id, to, op } = JSON.parse(Buffer.from(data, 'base64'))
+    const otfMetadata = { destinationDatabaseName: 'demo', destinationTableName: to, operation: op }
+    return { recordId, result: 'Ok', data: Buffer.from(JSON.stringify({ id })).toString('base64'), metadata: { otfMetadata } }
+  }) })`
+  await withFiles({ 'handler.mjs': handler }, async (bench) => {
+    const settings = { table: 'demo.events', columns, uniqueKeys: ['id'], transform: { module: './handler.mjs' } }
+    await bench.restart({
+      streams: { events: { ...settings, route: { destinations: ['demo.*'], destinationsMax: 2 } } },
+    })
+    const { results } = await bench.engine.streams
+      .get('events')
+      .accept(
+        recordsOf(
+          { id: 1, to: 'events', op: 'insert' },
+          { id: 1, to: 'orders', op: 'insert' },
+          { id: 2, to: 'orders', op: 'update' },
+          { id: 1, to: 'orders', op: 'delete' },
+          { id: 3, to: 'more', op: 'insert' },
+          { id: 4, to: 'a b', op: 'insert' },
+        ),
+      )
+    assert.deepEqual(
+      results.map((result) => ('code' in result ? result.code : result.kind)),
+      ['accepted', 'accepted', 'accepted', 'accepted', 'TooManyDestinations', 'InvalidDestination'],
+    )
+    await bench.engine.drain()
+    assert.deepEqual(await bench.sql('SELECT id FROM demo.events'), [{ id: 1n }])
+    assert.deepEqual(await bench.sql('SELECT id FROM demo.orders'), [{ id: 2n }])
+  })
+})
+
 test('settings that change take another function, for the requests that come then', async () => {
   const other = 'export default () => ({ id: 7, name: "other" })\n'
   await withFiles({ 'functions/clean.mjs': clean, 'functions/other.mjs': other }, async (bench) => {

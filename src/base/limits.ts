@@ -191,8 +191,7 @@ export const limits = {
   /** What a stream tells of its function's bad habits, at most so often. */
   transformNoticeMs: 60_000,
 
-  /** Tables that one stream may write, rules of its routing, and characters of an expression. */
-  streamDestinationsMax: 200,
+  /** Rules of a stream's routing, and characters of an expression. */
   routeRulesMax: 64,
   routeExpressionMax: 1_000,
 

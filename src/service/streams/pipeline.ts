@@ -51,6 +51,8 @@ export interface PipelineDeps {
   resolveModule: (module: string) => Promise<string>
   /** Is a table written by something else? */
   isTaken: (destination: string) => boolean
+  /** Tables that the stream writes already. */
+  known: () => Iterable<string>
   /** What the operator should know of a stream, now and then. */
   notice: (text: string) => void
 }
@@ -67,14 +69,14 @@ export async function openPipeline(definition: StreamDefinition, deps: PipelineD
   if (enrich !== undefined)
     checks.push(enrichStep(enrich, { env: process.env, scalars: scalarRules(definition), operationField }))
   const steps: PipelineStep[] = []
-  const { isTaken, clock, notice } = deps
+  const { isTaken, known, clock, notice } = deps
   if (transform?.module !== undefined) {
     const module = await deps.resolveModule(transform.module)
     steps.push(await TransformStep.open({ stream: name, settings: transform, module, clock, notice }))
   }
   steps.push(...checks)
   if (transform?.module !== undefined || route !== undefined)
-    steps.push(new RouteStep({ table, settings: route, isTaken }))
+    steps.push(new RouteStep({ table, settings: route, isTaken, known }))
   return steps
 }
 

@@ -447,6 +447,7 @@ export class Streams {
       notice,
       resolveModule: (module) => resolveModule(module, functions, !configured),
       isTaken: (table) => this.#takenBy(table, definition.name) !== null,
+      known: () => this.#streams.get(definition.name)?.stream.parts.destinations.all.map(({ table }) => table) ?? [],
     }
     return openSteps(definition, deps)
   }

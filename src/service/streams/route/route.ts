@@ -6,7 +6,7 @@
  */
 import type { Json } from '../../../base/json.ts'
 import type { PipelineRecord, PipelineStep } from '../pipeline.ts'
-import { NumberText, type RecordProblemCode, type RecordValue, readRecord } from '../record.ts'
+import { NumberText, type RecordProblem, type RecordProblemCode, type RecordValue, readRecord } from '../record.ts'
 import { destinationOf, readTarget } from '../transform/target.ts'
 import { type Condition, compileCondition } from './condition.ts'
 import { compileExpression, type Expression } from './expression.ts'
@@ -19,7 +19,7 @@ export interface RouteOptions {
   settings: RouteSettings | undefined
   /** Is a table written by something else? */
   isTaken?: (destination: string) => boolean
-  /** Tables that the stream writes already. */
+  /** Tables that the stream writes already, its own among them. */
   known?: () => Iterable<string>
 }
 
@@ -41,8 +41,6 @@ export class RouteStep implements PipelineStep {
   readonly #rules: Rule[]
   readonly #allowed: RegExp | null
   readonly #options: RouteOptions
-  /** Destinations of this process beside the stream's own table. */
-  readonly #seen = new Set<string>()
 
   constructor(options: RouteOptions) {
     this.#options = options
@@ -56,10 +54,18 @@ export class RouteStep implements PipelineStep {
   }
 
   run(batch: readonly PipelineRecord[]): void {
+    const checked = new Map<string, RecordProblem | null>()
     for (const record of batch) {
       // A function that sent the record elsewhere has the say.
       if (record.destination === this.#table) this.#route(record)
-      if (record.outcome === null && record.destination !== this.#table) this.#check(record)
+      const { destination } = record
+      if (record.outcome !== null || destination === this.#table) continue
+      let problem = checked.get(destination)
+      if (problem === undefined) {
+        problem = this.#check(destination, checked)
+        checked.set(destination, problem)
+      }
+      if (problem !== null) record.outcome = { kind: 'failed', problem }
     }
   }
 
@@ -94,29 +100,22 @@ export class RouteStep implements PipelineStep {
     }
   }
 
-  #check(record: PipelineRecord): void {
-    const { destination } = record
-    if (this.#seen.has(destination)) return
-    if (OWN.test(destination) || this.#options.isTaken?.(destination) === true) {
-      fail(record, 'DestinationNotAllowed', `table ${destination} is written by another service or stream`)
-      return
-    }
-    if (this.#allowed !== null && !this.#allowed.test(destination)) {
-      fail(record, 'DestinationNotAllowed', `table ${destination} is not among route.destinations`)
-      return
-    }
-    const others = new Set([...this.#seen, ...(this.#options.known?.() ?? [])])
-    others.delete(this.#table)
+  /** @param checked what this batch goes to already */
+  #check(destination: string, checked: ReadonlyMap<string, RecordProblem | null>): RecordProblem | null {
+    const { isTaken, known } = this.#options
+    const refused = (message: string): RecordProblem => ({ code: 'DestinationNotAllowed', message })
+    if (OWN.test(destination) || isTaken?.(destination) === true)
+      return refused(`table ${destination} is written by another service or stream`)
+    if (this.#allowed !== null && !this.#allowed.test(destination))
+      return refused(`table ${destination} is not among route.destinations`)
+    const all = new Set(known?.())
+    if (all.has(destination)) return null
+    for (const [table, problem] of checked) if (problem === null) all.add(table)
+    all.add(this.#table)
     const { destinationsMax } = this.#settings
-    if (!others.has(destination) && others.size + 1 >= destinationsMax) {
-      fail(
-        record,
-        'TooManyDestinations',
-        `table ${destination} would be one more than route.destinationsMax (${destinationsMax})`,
-      )
-      return
-    }
-    this.#seen.add(destination)
+    if (all.size < destinationsMax) return null
+    const message = `table ${destination} would be one more than route.destinationsMax (${destinationsMax})`
+    return { code: 'TooManyDestinations', message }
   }
 }
 

@@ -59,10 +59,10 @@ export const routeSettings = z.strictObject({
     .array(
       z.string().regex(/^[A-Za-z0-9_*.-]{1,400}$/, 'expected a table such as shop.orders, with * for a part of a name'),
     )
-    .max(limits.streamDestinationsMax)
+    .max(limits.streamTablesMax)
     .optional(),
   /** Tables that records may go to in all. */
-  destinationsMax: z.int().min(1).max(limits.streamDestinationsMax).default(32),
+  destinationsMax: z.int().min(1).max(limits.streamTablesMax).default(32),
 })
 
 export type RouteSettings = z.output<typeof routeSettings>
