@@ -103,6 +103,11 @@ describe('a configuration', () => {
     assert.equal(config.streams['Firehose-To-Iceberg-Demo']?.table, 'demo_iceberg_db.demo_iceberg')
     assert.equal(config.streams['Firehose-To-Iceberg-Demo']?.transform?.module, undefined)
     assert.equal(notes.length, 2)
+    assert.match(notes[0]!, /^firehose_data_tranform_lambda is not needed/)
+    await writeFile(path, '{"data_firehose_configuration": {"stream_name": "x"}}')
+    await assert.rejects(loadConfig('cdk.context.json', folder), ({ message }: Error) =>
+      /\n {2}data_firehose_configuration\.destination_iceberg_table_configuration: /.test(message),
+    )
   })
 
   it('may name one, and say more of its streams, and of others', async () => {

@@ -97,10 +97,14 @@ export function defineConfig(config: ConfigInput): ConfigInput {
   return config
 }
 
-/** @param file names the source in messages. @throws Fault `invalid` listing every problem with its path */
-export function parseConfig(input: unknown, file: string): Config {
+/**
+ * @param file names the source in messages
+ * @param cdkPath of the context in it
+ * @throws Fault `invalid` listing every problem with its path
+ */
+export function parseConfig(input: unknown, file: string, cdkPath = 'cdkContext'): Config {
   const problems: string[] = []
-  const result = schema.safeParse(withCdkStreams(input ?? {}, problems))
+  const result = schema.safeParse(withCdkStreams(input ?? {}, cdkPath, problems))
   if (!result.success) {
     throw refused(file, [
       ...problems,
@@ -122,17 +126,17 @@ export function parseConfig(input: unknown, file: string): Config {
 }
 
 /** The input with the streams of its context among its own. */
-function withCdkStreams(input: unknown, problems: string[]): unknown {
+function withCdkStreams(input: unknown, path: string, problems: string[]): unknown {
   const { cdkContext: context, streams = {} } = input as { cdkContext?: unknown; streams?: unknown }
   if (typeof context === 'string') problems.push('cdkContext: expected the file to be read already')
   if (typeof context !== 'object' || context === null) return input
-  const { streams: theirs } = readCdkContext(context, 'cdkContext', problems)
+  const { streams: theirs } = readCdkContext(context, path, problems)
   return { ...(input as object), streams: laidOver(theirs, streams) }
 }
 
 /** What a configuration's context says that is not needed, in sentences. */
-function cdkNotes({ cdkContext }: Config): string[] {
-  return typeof cdkContext === 'object' ? readCdkContext(cdkContext, 'cdkContext', []).notes : []
+function cdkNotes({ cdkContext }: Config, path: string): string[] {
+  return typeof cdkContext === 'object' ? readCdkContext(cdkContext, path, []).notes : []
 }
 
 function refused(file: string, problems: readonly string[]): Fault {
@@ -185,8 +189,10 @@ export async function loadConfig(file: string | undefined, dir: string): Promise
   const found = await firstExisting(named === null ? CONFIG_FILES.map((name) => path.join(dir, name)) : [named])
   if (found === null && named !== null) throw new Fault('not-found', `there is no configuration file ${named}`)
   if (found === null) return { config: parseConfig({}, 'defaults'), file: null, notes: [] }
-  const config = parseConfig(await withCdkFile(await readConfigFile(found), found), found)
-  return { config, file: found, notes: cdkNotes(config) }
+  const input = await readConfigFile(found)
+  const cdkPath = isCdkContext(input) ? '' : 'cdkContext'
+  const config = parseConfig(await withCdkFile(input, found), found, cdkPath)
+  return { config, file: found, notes: cdkNotes(config, cdkPath) }
 }
 
 /** A context file is a configuration by itself; one that the configuration names is read. */
