@@ -70,6 +70,8 @@ const schema = z.strictObject({
       cors: z.array(z.string()).default([]),
       /** File of API keys, one per line; the variable TIDEWATER_API_KEYS adds to them. Path from the configuration file. */
       keysFile: z.string().optional(),
+      /** Addresses or ranges of proxies whose word on a sender's address is taken. */
+      trustProxy: z.array(z.string()).default([]),
     })
     .prefault({}),
   limits: z

@@ -195,6 +195,39 @@ export const limits = {
   routeRulesMax: 64,
   routeExpressionMax: 1_000,
 
+  /** HTTP: connections, and bytes of bodies held over all requests (unpacked, until they are answered). */
+  httpConnectionsMax: 1_024,
+  httpInFlightBytesMax: 256 * MiB,
+  /** How long the head of a request may take, and a connection may wait for the next one. */
+  httpHeadersMs: 10_000,
+  httpKeepAliveMs: 72_000,
+  /**
+   * Bodies: the longest silence, and the time that a body may keep the server waiting in all, which is this and a second for every
+   * so many bytes. After an early answer the rest of a body is read for so long.
+   */
+  httpBodySilenceMs: 10_000,
+  httpBodyWaitMs: 30_000,
+  httpBodyBytesPerSecondMin: 16 * KiB,
+  httpLingerMs: 2_000,
+  /** A body taken in parts may unpack to so many times its size beyond the bound of a request; zstd's window, as a power of two. */
+  httpUnpackRatioMax: 256,
+  httpZstdWindowLog: 23,
+  /** A body taken in parts waits so long for room in the backlog or in its key's rate, and tells so many of its bad records. */
+  httpPartWaitMs: 30_000,
+  httpPartRetryMs: 250,
+  httpProblemsMax: 1_000,
+  /** Waiting for a commit: default, beside the time that the stream gathers records, and most. */
+  httpCommitWaitMs: 30_000,
+  httpCommitWaitMaxMs: 300_000,
+  /** Statements of `POST /sql` that run, and that wait for their turn. */
+  httpStatementsMax: 4,
+  httpStatementsWaiting: 32,
+  /** What a rate allows at once, as time of its filling; how often the file of keys is looked at. */
+  httpRateBurstMs: 2_000,
+  httpKeysPollMs: 2_000,
+  /** Tables told apart in /metrics; further ones are counted together. */
+  metricTablesMax: 1_000,
+
   /** SQL: what one statement may use and return. */
   queryMemoryMiB: 1024,
   queryTimeMs: 60_000,
@@ -245,6 +278,7 @@ assert(limits.streamRequestRecordsMax < limits.logBatchEntriesMax, 'one full req
 assert(limits.streamBacklogBytesMax <= limits.streamsBacklogBytesMax, 'one stream at its bound must fit all of them')
 assert(limits.streamRecordBytesMax <= limits.deadLetterPayloadBytesMax, 'a bad record must fit a dead letter')
 assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in hex must fit a log entry')
+assert(limits.streamRequestBytesMax * 2 <= limits.httpInFlightBytesMax, 'full requests must fit what is in flight')
 assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')
 assert(
   limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMs,

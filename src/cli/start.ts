@@ -1,10 +1,9 @@
 /** `tidewater start`: everything that the configuration names, until it is told to end. */
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
 import { Fault, messageOf } from '../base/fault.ts'
-import { type ApiKey, PORT_DEFAULT, parseKeys, type Server, startServer } from '../http/http.ts'
+import { KeyFile, Metrics, PORT_DEFAULT, type Server, startServer } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { type HomeOptions, homeOption, interruptSignal, type Setting, settingOf, withEngine } from './common.ts'
 
@@ -26,55 +25,74 @@ Examples:
   tidewater start --home /var/lib/tidewater --port 9000
 
 Prints one line on standard output when it takes requests. When it is told to end, it answers what is under way, commits what it
-has taken, and ends with exit code 0. API keys: http.keysFile, and the variable TIDEWATER_API_KEYS.`,
+has taken, and ends with exit code 0. API keys: http.keysFile, and the variable TIDEWATER_API_KEYS; the file is read again when it
+changes, and on SIGHUP.`,
     )
     .action(async (options: StartOptions) => {
       const setting = await settingOf(options)
       const keys = await keysOf(setting)
+      const metrics = new Metrics(true)
       const signal = interruptSignal()
       for (const note of setting.notes) log(note)
-      await withEngine({ ...setting, onEvent: tell, onNotice: log }, async (engine) => {
-        engine.start((fault, retryInMs) => log(`waiting ${retryInMs} ms: ${fault.message}`))
-        const server = await serve(engine, setting, options, keys)
-        process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
-        await aborted(signal)
-        log('ending: no more requests are taken, what was taken is committed')
-        await server.close()
-        await engine.finish()
-      })
+      const onEvent = (event: FeedEvent) => {
+        metrics.feed(event)
+        tell(event)
+      }
+      const reload = () => void keys.reload()
+      process.on('SIGHUP', reload)
+      try {
+        await withEngine({ ...setting, onEvent, onNotice: log }, async (engine) => {
+          engine.start((fault, retryInMs) => {
+            metrics.logStalled()
+            log(`waiting ${retryInMs} ms: ${fault.message}`)
+          })
+          const server = await serve(engine, setting, options, keys, metrics)
+          process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
+          await aborted(signal)
+          log('ending: no more requests are taken, what was taken is committed')
+          await server.close()
+          await engine.finish()
+        })
+      } finally {
+        process.off('SIGHUP', reload)
+        keys.close()
+      }
     })
 }
 
 /** @throws Fault `invalid` for a port that is none */
-async function serve(engine: Engine, { config }: Setting, options: StartOptions, keys: ApiKey[]): Promise<Server> {
+async function serve(
+  engine: Engine,
+  { config }: Setting,
+  options: StartOptions,
+  keys: KeyFile,
+  metrics: Metrics,
+): Promise<Server> {
   const port = options.port ?? String(config.http.port ?? process.env['TIDEWATER_PORT'] ?? PORT_DEFAULT)
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
     throw new Fault('invalid', `--port: expected a number from 0 to 65535, got "${port}"`)
   return startServer({
     streams: engine.streams,
     clock: engine.clock,
+    reader: engine,
     host: options.host ?? config.http.host,
     port: Number(port),
-    keys,
+    keys: keys.current,
     cors: config.http.cors,
+    trustProxy: config.http.trustProxy,
+    metrics,
     onUnexpected: (error) => log(`unexpected: ${error instanceof Error ? error.stack : messageOf(error)}`),
   })
 }
 
-async function keysOf({ config, configDir }: Setting): Promise<ApiKey[]> {
+async function keysOf({ config, configDir }: Setting): Promise<KeyFile> {
   const { keysFile } = config.http
-  const texts: string[] = []
-  if (keysFile !== undefined) {
-    const file = path.resolve(configDir, keysFile)
-    texts.push(
-      await readFile(file, 'utf8').catch((error: unknown) => {
-        throw new Fault('not-found', `http.keysFile: cannot read ${file}: ${messageOf(error)}`)
-      }),
-    )
-  }
-  const fromEnv = process.env['TIDEWATER_API_KEYS']
-  if (fromEnv !== undefined) texts.push(fromEnv)
-  return parseKeys(texts.join('\n'), keysFile === undefined ? 'TIDEWATER_API_KEYS' : 'the API keys')
+  const keys = await KeyFile.open({
+    file: keysFile === undefined ? null : path.resolve(configDir, keysFile),
+    text: process.env['TIDEWATER_API_KEYS'] ?? '',
+    onReload: log,
+  })
+  return keys.watch()
 }
 
 function tell(event: FeedEvent): void {

@@ -57,6 +57,7 @@ export async function withClient(options: ClientOptions, work: (client: StreamCl
     const server = await startServer({
       streams,
       clock,
+      reader: engine,
       host: '127.0.0.1',
       port: 0,
       keys: [],
@@ -78,9 +79,9 @@ export function documentOf({ status, text }: Answer): Record<string, unknown> {
   if (status < 300) return value
   const error = value['error'] as { kind?: string; message?: string } | undefined
   const kind =
-    status === 404
+    status === 404 || error?.kind === 'not-found'
       ? 'not-found'
-      : status === 409
+      : status === 409 || error?.kind === 'conflict'
         ? 'conflict'
         : status === 429 || status >= 500
           ? 'unavailable'

@@ -4,13 +4,18 @@
  * There a record that cannot become a row is accepted all the same, and told of elsewhere: so a dead letter counts as accepted,
  * and its record id says so (`dead-letter-<id>`). Only what was not taken counts as failed.
  */
-import type { RecordResult, Stream } from '../service/streams/streams.ts'
+import type { FastifyReply } from 'fastify'
+import { unreachable } from '../base/assert.ts'
+import type { Stream } from '../service/streams/streams.ts'
+import { ACCOUNT, SLOW_DOWN } from './aws-problem.ts'
+import type { GroupResult } from './taking.ts'
 
-export const REGION = 'us-east-1'
-const ACCOUNT = '000000000000'
+export const REGION_DEFAULT = 'us-east-1'
+export const DESTINATION_ID = 'destinationId-000000000001'
 
-export function streamArn(name: string): string {
-  return `arn:aws:firehose:${REGION}:${ACCOUNT}:deliverystream/${name}`
+/** @param region of the client, as its signature says */
+export function streamArn(name: string, region: string | null): string {
+  return `arn:aws:firehose:${region ?? REGION_DEFAULT}:${ACCOUNT}:deliverystream/${name}`
 }
 
 export interface RecordResponse {
@@ -19,22 +24,30 @@ export interface RecordResponse {
   ErrorMessage?: string
 }
 
-export function recordResponse(result: RecordResult): RecordResponse {
+export function recordResponse(result: GroupResult): RecordResponse {
   switch (result.kind) {
     case 'accepted':
-      return { RecordId: String(result.offset).padStart(20, '0') }
+      return { RecordId: offsetText(result.offset) }
     case 'dead-letter':
       return { RecordId: `dead-letter-${result.letter}` }
     case 'dropped':
       return { RecordId: 'dropped' }
     case 'repeated':
-      return { RecordId: result.offset === null ? 'repeated' : String(result.offset).padStart(20, '0') }
+      return { RecordId: result.offset === null ? 'repeated' : offsetText(result.offset) }
     case 'refused':
       return { ErrorCode: result.code, ErrorMessage: result.message }
+    case 'failed':
+      return { ErrorCode: SLOW_DOWN.type, ErrorMessage: SLOW_DOWN.message }
+    default:
+      return unreachable(result)
   }
 }
 
-export function batchResponse(results: readonly RecordResult[]): object {
+function offsetText(offset: number): string {
+  return String(offset).padStart(20, '0')
+}
+
+export function batchResponse(results: readonly GroupResult[]): object {
   const responses = results.map(recordResponse)
   return {
     FailedPutCount: responses.filter((response) => response.ErrorCode !== undefined).length,
@@ -43,38 +56,79 @@ export function batchResponse(results: readonly RecordResult[]): object {
   }
 }
 
-export function describe({ definition, createdMs, name }: Stream): object {
-  const parts = definition.table.split('.')
+/** What answers in these shapes have no member for: the offset to wait for, and whether it is committed. */
+export function offsetHeaders(reply: FastifyReply, end: number, committed: boolean | null): void {
+  reply.header('tidewater-end', String(end))
+  if (committed !== null) reply.header('tidewater-committed', String(committed))
+}
+
+type Given = Readonly<Record<string, unknown>>
+
+export function describe(stream: Stream, region: string | null): object {
+  const { name, createdMs, version, definition } = stream
+  const given: Given = definition.delivery ?? {}
   return {
     DeliveryStreamDescription: {
       DeliveryStreamName: name,
-      DeliveryStreamARN: streamArn(name),
+      DeliveryStreamARN: streamArn(name, region),
       DeliveryStreamStatus: 'ACTIVE',
+      ...member('DeliveryStreamEncryptionConfiguration', given['encryption']),
       DeliveryStreamType: 'DirectPut',
-      VersionId: '1',
+      VersionId: String(version),
       CreateTimestamp: createdMs / 1000,
+      ...member('LastUpdateTimestamp', given['updatedSeconds']),
+      ...member('Source', given['source']),
       Destinations: [
         {
-          DestinationId: 'destinationId-000000000001',
-          IcebergDestinationDescription: {
-            DestinationTableConfigurationList: [
-              {
-                DestinationDatabaseName: parts.slice(0, -1).join('.'),
-                DestinationTableName: parts.at(-1),
-                ...(definition.uniqueKeys.length === 0 ? {} : { UniqueKeys: definition.uniqueKeys }),
-              },
-            ],
-            BufferingHints: {
-              SizeInMBs: Math.max(1, Math.round(definition.buffer.mebibytes)),
-              IntervalInSeconds: Math.round(definition.buffer.seconds),
-            },
-            SchemaEvolutionConfiguration: { Enabled: definition.unknownFields === 'evolve' },
-          },
+          DestinationId: DESTINATION_ID,
+          IcebergDestinationDescription: destinationOf(stream, given['destination'], given['tableErrorPrefix']),
         },
       ],
       HasMoreDestinations: false,
     },
   }
+}
+
+function destinationOf({ definition }: Stream, given: unknown, tablePrefix: unknown): object {
+  const { S3Configuration, ...kept } = (given ?? {}) as Given
+  const parts = definition.table.split('.')
+  const { uniqueKeys, partitioning, buffer, unknownFields } = definition
+  return {
+    ...kept,
+    DestinationTableConfigurationList: [
+      {
+        DestinationDatabaseName: parts.slice(0, -1).join('.'),
+        DestinationTableName: parts.at(-1),
+        ...(uniqueKeys.length === 0 ? {} : { UniqueKeys: uniqueKeys }),
+        ...(partitioning.length === 0 ? {} : { PartitionSpec: { Identity: partitioning.map(fieldOf) } }),
+        ...member('S3ErrorOutputPrefix', tablePrefix),
+      },
+    ],
+    BufferingHints: {
+      SizeInMBs: Math.max(1, Math.round(buffer.mebibytes)),
+      IntervalInSeconds: Math.round(buffer.seconds),
+    },
+    SchemaEvolutionConfiguration: { Enabled: unknownFields === 'evolve' },
+    ...(S3Configuration === undefined ? {} : { S3DestinationDescription: bucketOf(S3Configuration as Given) }),
+  }
+}
+
+function fieldOf(term: string): object {
+  return { SourceName: term }
+}
+
+/** A bucket as it was given, with what the service fills in. */
+function bucketOf(given: Given): object {
+  return {
+    BufferingHints: { SizeInMBs: 5, IntervalInSeconds: 300 },
+    CompressionFormat: 'UNCOMPRESSED',
+    EncryptionConfiguration: { NoEncryptionConfig: 'NoEncryption' },
+    ...given,
+  }
+}
+
+function member(name: string, value: unknown): object {
+  return value === undefined ? {} : { [name]: value }
 }
 
 /** Names in order, a page at a time. */

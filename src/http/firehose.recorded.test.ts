@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import { test } from 'node:test'
 import { withServer } from '../../test/support/http-bench.ts'
 import type { ApiKey } from './access.ts'
-import { checkSignature } from './sigv4.ts'
+import { type Claim, checkClaim, claimOf, type SignatureProblem } from './sigv4.ts'
 
 interface Exchange {
   case: string
@@ -21,7 +21,15 @@ const exchanges = readFileSync(new URL('../../test/golden/payloads/firehose.json
   .split('\n')
   .map((line) => JSON.parse(line) as Exchange)
 
-const key: ApiKey = { id: 'AKIDEXAMPLE', secret: 'secret-example', scopes: new Set(['read', 'write'] as const) }
+const key: ApiKey = {
+  id: 'AKIDEXAMPLE',
+  secret: 'secret-example',
+  grants: [
+    { scope: 'read', streams: '*' },
+    { scope: 'write', streams: '*' },
+  ],
+  rates: { recordsPerSecond: null, bytesPerSecond: null },
+}
 
 function send(
   url: string,
@@ -63,7 +71,7 @@ const orders = {
 }
 
 test('recorded requests of boto3, the JavaScript SDK and the aws cli get answers of the recorded shape', async () => {
-  assert.ok(exchanges.length > 20)
+  assert.equal(exchanges.length, 24)
   await withServer({ streams: { orders } }, {}, async ({ url, bench, unexpected }) => {
     for (const exchange of exchanges) {
       const where = `${exchange.client} ${exchange.case}`
@@ -112,12 +120,38 @@ test('recorded signatures are right, and wrong when a byte differs', () => {
     const map = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]))
     const time = map.get('x-amz-date') ?? ''
     const nowMs = Date.parse(time.replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z'))
-    const call = { method: 'POST', url: '/', header: (name: string) => map.get(name), body: Buffer.from(body), nowMs }
-    assert.equal(checkSignature(call, [key]), key, client)
-    assert.equal(checkSignature({ ...call, body: Buffer.from(`${body} `) }, [key]), 'InvalidSignatureException')
-    assert.equal(checkSignature(call, [{ ...key, secret: 'secret-other' }]), 'InvalidSignatureException')
-    assert.equal(checkSignature(call, []), 'UnrecognizedClientException')
-    assert.equal(checkSignature({ ...call, nowMs: nowMs + 16 * 60_000 }, [key]), 'InvalidSignatureException')
-    assert.equal(checkSignature({ ...call, header: () => undefined }, [key]), 'MissingAuthenticationTokenException')
+    const call = { method: 'POST', url: '/', header: (name: string) => map.get(name), nowMs }
+    const bytes = Buffer.from(body)
+    const claim = good(claimOf(call, [key]))
+    assert.deepEqual([claim.key, claim.region], [key, 'us-east-1'], client)
+    assert.equal(checkClaim(claim, call, bytes), null)
+    assert.equal(checkClaim(claim, call, Buffer.from(`${body} `))?.code, 'InvalidSignatureException')
+    const other = good(claimOf(call, [{ ...key, secret: 'secret-other' }]))
+    assert.equal(checkClaim(other, call, bytes)?.code, 'InvalidSignatureException')
+
+    const codeOf = (changed: Partial<typeof call>, keys = [key]) => bad(claimOf({ ...call, ...changed }, keys)).code
+    const authorized = (change: (text: string) => string) => (name: string) =>
+      name === 'authorization' ? change(map.get(name) ?? '') : map.get(name)
+    assert.equal(codeOf({}, []), 'UnrecognizedClientException')
+    assert.equal(codeOf({ nowMs: nowMs + 16 * 60_000 }), 'InvalidSignatureException')
+    assert.equal(codeOf({ nowMs: nowMs - 16 * 60_000 }), 'InvalidSignatureException')
+    assert.equal(codeOf({ header: () => undefined }), 'MissingAuthenticationTokenException')
+    assert.equal(codeOf({ header: authorized(() => 'AWS4-HMAC-SHA256 nonsense') }), 'IncompleteSignatureException')
+    const moved = (from: string, to: string) => authorized((text) => text.replace(from, to))
+    assert.equal(codeOf({ header: moved('/firehose/', '/s3/') }), 'InvalidSignatureException')
+    assert.equal(codeOf({ header: moved('/us-east-1/', '/-/') }), 'InvalidSignatureException')
+    assert.equal(codeOf({ header: moved(';x-amz-target', '') }), 'IncompleteSignatureException', 'a target not signed')
+    const elsewhere = good(claimOf({ ...call, header: moved('/us-east-1/', '/eu-west-1/') }, [key]))
+    assert.equal(checkClaim(elsewhere, call, bytes)?.code, 'InvalidSignatureException', 'made for another region')
   }
 })
+
+function good(found: Claim | SignatureProblem): Claim {
+  assert.ok(!('code' in found), JSON.stringify(found))
+  return found
+}
+
+function bad(found: Claim | SignatureProblem): SignatureProblem {
+  assert.ok('code' in found)
+  return found
+}

@@ -4,135 +4,209 @@
  * Its limits hold: 500 records, 1,000 KiB each before base64, 4 MiB in all. SDKs repeat a call with the same invocation id, which
  * is taken as the idempotency key: a record whose answer was lost is not taken twice.
  */
-import { randomUUID } from 'node:crypto'
-import { Fault } from '../base/fault.ts'
-import type { IncomingRecord, Streams } from '../service/streams/streams.ts'
+import { isFault } from '../base/fault.ts'
+import type { Identity, Stream, Streams } from '../service/streams/streams.ts'
 import type { Scope } from './access.ts'
-import { batchResponse, describe, listNames, recordResponse, streamArn } from './delivery.ts'
-import { type Failure, failureOf } from './status.ts'
+import { ACCOUNT, AwsProblem, invalidArgument, missing, validation } from './aws-problem.ts'
+import { batchResponse, DESTINATION_ID, describe, listNames, recordResponse, streamArn } from './delivery.ts'
+import {
+  encryptionOf,
+  type Input,
+  isInput,
+  settingsEncrypted,
+  settingsToCreate,
+  settingsToUpdate,
+} from './firehose-settings.ts'
+import { tagCall, tagStream, tagsOf } from './firehose-tags.ts'
+import { documentsOf, type Group } from './pieces.ts'
+import { type GroupResult, type Sender, takeGroups } from './taking.ts'
 
 const TARGET = 'Firehose_20150804.'
 const RECORDS_MAX = 500
 const RECORD_BYTES_MAX = 1000 * 1024
 const BATCH_BYTES_MAX = 4 * 1024 * 1024
 const LIST_MAX = 10_000
+const LIST_DEFAULT = 10
 
-/** A failure with the protocol's own name. */
-export class AwsProblem extends Error {
-  readonly type: string
-  readonly status: number
-
-  constructor(type: string, message: string, status = 400) {
-    super(message)
-    this.type = type
-    this.status = status
-  }
+const OPERATIONS: Readonly<Record<string, Scope>> = {
+  PutRecord: 'write',
+  PutRecordBatch: 'write',
+  DescribeDeliveryStream: 'read',
+  ListDeliveryStreams: 'read',
+  ListTagsForDeliveryStream: 'read',
+  CreateDeliveryStream: 'admin',
+  DeleteDeliveryStream: 'admin',
+  UpdateDestination: 'admin',
+  StartDeliveryStreamEncryption: 'admin',
+  StopDeliveryStreamEncryption: 'admin',
+  TagDeliveryStream: 'admin',
+  UntagDeliveryStream: 'admin',
 }
 
 export interface AwsCall {
-  target: string | undefined
+  operation: string
   body: Uint8Array
   invocationId: string | undefined
+  /** Of the client, as it signs; null: it does not say. */
+  region: string | null
   streams: Streams
+  sender: Sender
+  /** May the sender do this with the stream? Null: with all of them. @throws AwsProblem */
+  require: (stream: string | null) => void
+  /** Of those names, the ones that the sender may see. */
+  visible: (name: string) => boolean
+  tableExists: (table: string) => Promise<boolean>
+  /** Told the offset behind the last record that was taken. */
+  onEnd: (end: number) => void
 }
 
-export const requestId = randomUUID
-
-/** Scope that an operation needs. @throws AwsProblem for what is none */
-export function scopeOfTarget(target: string | undefined): Scope {
-  switch (operationOf(target)) {
-    case 'PutRecord':
-    case 'PutRecordBatch':
-      return 'write'
-    case 'DescribeDeliveryStream':
-    case 'ListDeliveryStreams':
-      return 'read'
-    case 'CreateDeliveryStream':
-    case 'DeleteDeliveryStream':
-      return 'admin'
-    default:
-      throw new AwsProblem('UnknownOperationException', `X-Amz-Target: got ${JSON.stringify(target ?? null)}`)
-  }
+/** The operation and the scope that it needs. @throws AwsProblem for what is none */
+export function operationOf(target: string | undefined): { operation: string; scope: Scope } {
+  const operation = target?.startsWith(TARGET) === true ? target.slice(TARGET.length) : ''
+  const scope = Object.hasOwn(OPERATIONS, operation) ? OPERATIONS[operation] : undefined
+  if (scope === undefined)
+    throw new AwsProblem(
+      'UnknownOperationException',
+      `X-Amz-Target: got ${JSON.stringify(target ?? null).slice(0, 200)}`,
+    )
+  return { operation, scope }
 }
 
-function operationOf(target: string | undefined): string {
-  return target?.startsWith(TARGET) === true ? target.slice(TARGET.length) : ''
-}
-
-export async function callFirehose({ target, body, invocationId, streams }: AwsCall): Promise<object> {
-  const input = parse(body)
-  const stream = () => streams.get(text(input, 'DeliveryStreamName'))
-  // The same invocation may hold other records only by mistake; the stream then says so.
-  const identity = invocationId === undefined ? {} : { idempotencyKey: `aws-${invocationId}` }
-  switch (operationOf(target)) {
+export async function callFirehose(call: AwsCall): Promise<object> {
+  const { operation, streams, region } = call
+  const input = parse(call.body)
+  const named = () => streamOf(call, input)
+  switch (operation) {
     case 'PutRecord': {
-      const record = recordOf(member(input, 'Record'), 'Record')
-      const { results } = await stream().accept([record], identity)
-      return { ...recordResponse(results[0]!), Encrypted: false }
+      const { results } = await put(call, named(), [groupOf(input['Record'], 'record')])
+      const [result] = results
+      if (result?.kind === 'refused') throw invalidArgument(result.message)
+      return { ...recordResponse(result!), Encrypted: false }
     }
     case 'PutRecordBatch': {
-      const records = batchOf(input['Records'])
-      const { results } = await stream().accept(records, identity)
+      const stream = named()
+      const { results } = await put(call, stream, batchOf(input['Records']))
       return batchResponse(results)
     }
     case 'DescribeDeliveryStream':
-      return describe(stream())
-    case 'ListDeliveryStreams': {
-      const limit = input['Limit'] ?? 10
-      const after = input['ExclusiveStartDeliveryStreamName']
-      if (!Number.isInteger(limit) || Number(limit) < 1 || Number(limit) > LIST_MAX)
-        throw validation(`Limit: expected a whole number from 1 to ${LIST_MAX}`)
-      return listNames(streams.names(), typeof after === 'string' ? after : undefined, Number(limit))
-    }
-    case 'CreateDeliveryStream': {
-      const name = text(input, 'DeliveryStreamName')
-      if (streams.names().includes(name))
-        throw new AwsProblem('ResourceInUseException', `Firehose ${name} already exists.`)
-      await streams.create(name, settingsOf(input))
-      return { DeliveryStreamARN: streamArn(name) }
-    }
+      return describe(named(), region)
+    case 'ListDeliveryStreams':
+      return list(call, input)
+    case 'CreateDeliveryStream':
+      return create(call, input)
+    case 'UpdateDestination':
+      return update(call, named(), input)
     case 'DeleteDeliveryStream':
-      await streams.remove(stream().name)
+      await streams.remove(named().name)
       return {}
+    case 'StartDeliveryStreamEncryption': {
+      const asked = input['DeliveryStreamEncryptionConfigurationInput'] ?? { KeyType: 'AWS_OWNED_CMK' }
+      const stream = named()
+      if (!isInput(asked)) throw missing('deliveryStreamEncryptionConfigurationInput')
+      await streams.update(stream.name, settingsEncrypted(stream, encryptionOf(asked)))
+      return {}
+    }
+    case 'StopDeliveryStreamEncryption': {
+      const stream = named()
+      await streams.update(stream.name, settingsEncrypted(stream, null))
+      return {}
+    }
+    case 'TagDeliveryStream':
+    case 'UntagDeliveryStream':
+    case 'ListTagsForDeliveryStream':
+      return tagCall(operation, streams, named().name, input)
     default:
       throw new AwsProblem('UnknownOperationException', 'unknown operation')
   }
 }
 
-/** A failure in the protocol's shape. */
-export function awsFailure(error: unknown): {
-  status: number
-  body: { __type: string; message: string }
-  failure: Failure
-} {
-  const failure = failureOf(error)
-  const { kind, message } = failure
-  if (error instanceof AwsProblem)
-    return {
-      status: error.status,
-      body: { __type: error.type, message: error.message },
-      failure: { ...failure, status: error.status },
-    }
-  switch (kind) {
-    case 'not-found':
-      return { status: 400, body: { __type: 'ResourceNotFoundException', message }, failure }
-    case 'conflict':
-      return { status: 400, body: { __type: 'ResourceInUseException', message }, failure }
-    case 'limit':
-      return { status: 400, body: { __type: 'LimitExceededException', message }, failure }
-    case 'unavailable':
-    case 'commit-unknown':
-    case 'cancelled':
-      return { status: 503, body: { __type: 'ServiceUnavailableException', message }, failure }
-    case 'invalid':
-    case 'unsupported':
-      return { status: 400, body: { __type: 'InvalidArgumentException', message }, failure }
-    default:
-      return { status: 500, body: { __type: 'InternalFailure', message }, failure }
+async function put(
+  { invocationId, sender, onEnd }: AwsCall,
+  stream: Stream,
+  groups: readonly Group[],
+): Promise<{ results: GroupResult[] }> {
+  // The same invocation may hold other records only by mistake; the stream then says so.
+  const identity: Identity = invocationId === undefined ? {} : { idempotencyKey: `aws-${invocationId}` }
+  const { results, end } = await takeGroups(stream, groups, identity, sender)
+  onEnd(end)
+  return { results }
+}
+
+function list({ streams, visible }: AwsCall, input: Input): object {
+  const limit = input['Limit'] ?? LIST_DEFAULT
+  const after = input['ExclusiveStartDeliveryStreamName']
+  const type = input['DeliveryStreamType'] ?? 'DirectPut'
+  if (!Number.isInteger(limit)) throw new AwsProblem('SerializationException', 'Limit: expected a whole number')
+  if (Number(limit) < 1) throw validation(`'${limit}'`, 'limit', 'Member must have value greater than or equal to 1')
+  if (Number(limit) > LIST_MAX)
+    throw validation(`'${limit}'`, 'limit', `Member must have value less than or equal to ${LIST_MAX}`)
+  const names = type === 'DirectPut' ? streams.names() : []
+  return listNames(names.filter(visible), typeof after === 'string' ? after : undefined, Number(limit))
+}
+
+async function create(call: AwsCall, input: Input): Promise<object> {
+  const { streams, region, tableExists } = call
+  const name = nameOf(input)
+  call.require(name)
+  if (streams.names().includes(name))
+    throw new AwsProblem('ResourceInUseException', `Firehose ${name} under accountId ${ACCOUNT} already exists`)
+  const { settings, tableMayBeMade } = settingsToCreate(input)
+  const tags = input['Tags'] === undefined ? null : tagsOf(input['Tags'])
+  const thereAlready = await tableExists(settings.table)
+  if (!thereAlready && !tableMayBeMade)
+    throw invalidArgument(`there is no table ${settings.table}, and TableCreationConfiguration says not to make it`)
+  await streams.create(name, thereAlready ? settings : { ...settings, unknownFields: 'evolve' })
+  if (tags !== null) tagStream(streams, name, tags)
+  return { DeliveryStreamARN: streamArn(name, region) }
+}
+
+async function update({ streams, sender }: AwsCall, stream: Stream, input: Input): Promise<object> {
+  const version = input['CurrentDeliveryStreamVersionId']
+  if (typeof version !== 'string') throw missing('currentDeliveryStreamVersionId')
+  if (typeof input['DestinationId'] !== 'string') throw missing('destinationId')
+  if (input['DestinationId'] !== DESTINATION_ID)
+    throw invalidArgument(`Destination Id ${input['DestinationId'].slice(0, 100)} not found`)
+  const other = Object.keys(input).filter(
+    (name) => name.endsWith('Update') && name !== 'IcebergDestinationUpdate' && input[name] !== undefined,
+  )
+  const changes = input['IcebergDestinationUpdate']
+  if (other.length > 0 || !isInput(changes))
+    throw invalidArgument(`expected an IcebergDestinationUpdate${other.length > 0 ? `, got ${other.join(', ')}` : ''}`)
+  if (version !== String(stream.version))
+    throw new AwsProblem(
+      'ConcurrentModificationException',
+      `Cannot update firehose: ${stream.name} since the current version id: ${stream.version} and specified version id: ${version.slice(0, 50)} do not match`,
+    )
+  await streams.update(stream.name, settingsToUpdate(stream, changes, sender.clock.nowMs()))
+  return {}
+}
+
+function streamOf(call: AwsCall, input: Input): Stream {
+  const name = nameOf(input)
+  call.require(name)
+  try {
+    return call.streams.get(name)
+  } catch (error) {
+    if (!isFault(error, 'not-found')) throw error
+    throw new AwsProblem('ResourceNotFoundException', `Firehose ${name} under account ${ACCOUNT} not found.`)
   }
 }
 
-type Input = Record<string, unknown>
+function nameOf(input: Input): string {
+  const name = input['DeliveryStreamName']
+  if (name === undefined || name === null) throw missing('deliveryStreamName')
+  if (typeof name !== 'string') throw new AwsProblem('SerializationException', 'DeliveryStreamName: expected text')
+  const shown = `'${name.slice(0, 80)}'`
+  if (name.length < 1 || name.length > 64)
+    throw validation(
+      shown,
+      'deliveryStreamName',
+      `Member must have length ${name.length < 1 ? 'greater than or equal to 1' : 'less than or equal to 64'}`,
+    )
+  if (!/^[a-zA-Z0-9_.-]+$/.test(name))
+    throw validation(shown, 'deliveryStreamName', 'Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+')
+  return name
+}
 
 function parse(body: Uint8Array): Input {
   try {
@@ -142,68 +216,38 @@ function parse(body: Uint8Array): Input {
   throw new AwsProblem('SerializationException', 'expected a JSON object')
 }
 
-function isInput(value: unknown): value is Input {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function groupOf(value: unknown, where: string): Group {
+  if (value === undefined || value === null) throw missing(where)
+  return documentsOf({ data: dataOf(value, where) }, where, true)
 }
 
-function member(input: Input, name: string): Input {
-  const value = input[name]
-  if (isInput(value)) return value
-  throw validation(`${name}: expected an object`)
-}
-
-function text(input: Input, name: string): string {
-  const value = input[name]
-  if (typeof value === 'string' && value !== '') return value
-  throw validation(`${name}: expected text`)
-}
-
-function recordOf(value: unknown, where: string): IncomingRecord {
+function dataOf(value: unknown, where: string): Buffer {
   const data = isInput(value) ? value['Data'] : undefined
-  if (typeof data !== 'string') throw validation(`${where}.Data: expected bytes in base64`)
-  if (data.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(data))
-    throw new AwsProblem('SerializationException', `${where}.Data is no base64`)
+  if (data === undefined || data === null) throw missing(`${where}.data`)
+  if (typeof data !== 'string' || data.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(data))
+    throw new AwsProblem('SerializationException', `${where}.data: expected bytes in base64`)
   const bytes = Buffer.from(data, 'base64')
   if (bytes.length > RECORD_BYTES_MAX)
-    throw validation(`${where}.Data: at most ${RECORD_BYTES_MAX} bytes, got ${bytes.length}`)
-  return { data: bytes }
-}
-
-function batchOf(value: unknown): IncomingRecord[] {
-  if (!Array.isArray(value) || value.length < 1 || value.length > RECORDS_MAX)
-    throw validation(`Records: expected 1 to ${RECORDS_MAX} records`)
-  const records = value.map((record, at) => recordOf(record, `Records[${at}]`))
-  const bytes = records.reduce((sum, { data }) => sum + data.length, 0)
-  if (bytes > BATCH_BYTES_MAX)
-    throw new AwsProblem('InvalidArgumentException', `Records: at most ${BATCH_BYTES_MAX} bytes in all, got ${bytes}`)
-  return records
-}
-
-function validation(message: string): AwsProblem {
-  return new AwsProblem('ValidationException', message)
-}
-
-/** A delivery stream's settings as a stream's. The table must be there: AWS describes no columns. */
-function settingsOf(input: Input): unknown {
-  const destination = input['IcebergDestinationConfiguration']
-  if (!isInput(destination))
-    throw new Fault(
-      'invalid',
-      'expected an IcebergDestinationConfiguration: streams write Iceberg tables and nothing else',
+    throw validation(
+      `'java.nio.HeapByteBuffer[pos=0 lim=${bytes.length} cap=${bytes.length}]'`,
+      `${where}.data`,
+      `Member must have length less than or equal to ${RECORD_BYTES_MAX}`,
     )
-  const tables = destination['DestinationTableConfigurationList']
-  if (!Array.isArray(tables) || tables.length !== 1 || !isInput(tables[0]))
-    throw new Fault('invalid', 'DestinationTableConfigurationList: expected one table; a stream has one')
-  const [table] = tables
-  const hints = isInput(destination['BufferingHints']) ? destination['BufferingHints'] : {}
-  const evolution = destination['SchemaEvolutionConfiguration']
-  return {
-    table: `${text(table, 'DestinationDatabaseName')}.${text(table, 'DestinationTableName')}`,
-    ...(table['UniqueKeys'] === undefined ? {} : { uniqueKeys: table['UniqueKeys'] }),
-    ...(isInput(evolution) && evolution['Enabled'] === true ? { unknownFields: 'evolve' } : {}),
-    buffer: {
-      ...(hints['IntervalInSeconds'] === undefined ? {} : { seconds: hints['IntervalInSeconds'] }),
-      ...(hints['SizeInMBs'] === undefined ? {} : { mebibytes: hints['SizeInMBs'] }),
-    },
-  }
+  return bytes
+}
+
+function batchOf(value: unknown): Group[] {
+  if (value === undefined || value === null) throw missing('records')
+  if (!Array.isArray(value)) throw new AwsProblem('SerializationException', 'Records: expected a list')
+  if (value.length < 1) throw validation("'[]'", 'records', 'Member must have length greater than or equal to 1')
+  if (value.length > RECORDS_MAX)
+    throw validation(
+      `'[${value.length} records]'`,
+      'records',
+      `Member must have length less than or equal to ${RECORDS_MAX}`,
+    )
+  const datas = value.map((record, at) => dataOf(record, `records.${at + 1}.member`))
+  if (datas.reduce((sum, data) => sum + data.length, 0) > BATCH_BYTES_MAX)
+    throw invalidArgument('Records size exceeds 4 MB limit')
+  return datas.map((data, at) => documentsOf({ data }, `Records[${at}]`, true))
 }

@@ -1,3 +1,5 @@
 /** The door of the HTTP room. */
 export { type ApiKey, parseKeys } from './access.ts'
+export { KeyFile } from './key-file.ts'
+export { Metrics } from './metrics.ts'
 export { PORT_DEFAULT, type Server, type ServerOptions, startServer } from './server.ts'

@@ -1,36 +1,65 @@
-/** The API as an OpenAPI 3.1 document, served at `/openapi.json`. A test holds it to the routes. */
+/** The API as an OpenAPI 3.1 document, served at `/openapi.json`. The tests hold it to the routes and to what they answer. */
+import { OPERATIONS } from '../service/streams/streams.ts'
+import { ref, schemas } from './openapi-schemas.ts'
 
 const json = (schema: object) => ({ 'application/json': { schema } })
-const name = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: '^[A-Za-z0-9_.-]{1,64}$' } }
-const header = (title: string, description: string) => ({
-  name: title,
-  in: 'header',
+const parameter = (
+  name: string,
+  place: 'query' | 'header',
+  description: string,
+  schema: object = { type: 'string' },
+) => ({
+  name,
+  in: place,
   description,
-  schema: { type: 'string' },
+  schema,
 })
+const name = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: '^[A-Za-z0-9_.-]{1,64}$' } }
 const identity = [
-  header('Idempotency-Key', 'a repetition with the same key gets the same answer and changes nothing'),
-  header('Producer-Id', 'who numbers the records; instead of an idempotency key'),
-  header('Producer-Epoch', 'grows when the producer starts anew; an older one is refused from then on'),
-  header('Producer-Sequence', 'number of the first record, from 0 in every epoch, without gaps'),
+  parameter('Idempotency-Key', 'header', 'a repetition with the same key gets the same answer and changes nothing'),
+  parameter('Producer-Id', 'header', 'who numbers the records; instead of an idempotency key'),
+  parameter('Producer-Epoch', 'header', 'grows when the producer starts anew; an older one is refused from then on'),
+  parameter('Producer-Sequence', 'header', 'number of the first record, from 0 in every epoch, without gaps'),
 ]
-const failure = {
-  description: 'refused; nothing was taken',
-  content: json({
-    type: 'object',
-    properties: { error: { type: 'object', properties: { kind: { type: 'string' }, message: { type: 'string' } } } },
-  }),
+const wait = [
+  parameter('wait', 'query', 'answer when the records are in snapshots', { const: 'committed' }),
+  parameter('timeout', 'query', 'seconds to wait for that; default: what the stream gathers records for, and 30'),
+]
+const committed = {
+  'Tidewater-End': { description: 'offset behind the last entry of the request', schema: { type: 'string' } },
+  'Tidewater-Committed': { description: 'with wait=committed', schema: { enum: ['true', 'false'] } },
 }
-const answers = (description: string, status = '200') => ({
-  [status]: { description, content: json({ type: 'object' }) },
-  default: failure,
+const failure = {
+  description: 'a failure; 429 and 503 come with Retry-After',
+  headers: { 'Retry-After': { description: 'seconds', schema: { type: 'string' } } },
+  content: json(ref('Error')),
+}
+const answer = (description: string, schema: object, more: object = {}) => ({
+  description,
+  content: json(schema),
+  ...more,
 })
-const put = (summary: string, schema: object) => ({
+const answers = (description: string, schema: object) => ({ 200: answer(description, schema), default: failure })
+
+const put = (summary: string, body: object, answered: object) => ({
   summary,
-  parameters: [name, ...identity],
-  requestBody: { required: true, content: json(schema) },
-  responses: answers('record ids; FailedPutCount counts those that were not taken'),
+  parameters: [name, ...identity, ...wait],
+  requestBody: { required: true, content: json(body) },
+  responses: {
+    200: answer('record ids; FailedPutCount counts those that were not taken', answered, { headers: committed }),
+    202: answer('taken, but not committed within the time', answered, { headers: committed }),
+    default: failure,
+  },
 })
+
+const bulkAnswers = {
+  200: answer('what became of every record', ref('Taken')),
+  202: answer('taken, but not committed within the time', ref('Taken')),
+  400: answer('some records are malformed; the others were taken', { oneOf: [ref('Taken'), ref('Error')] }),
+  409: answer('a gap, or a producer that was taken over', { oneOf: [ref('Taken'), ref('Error')] }),
+  413: answer('some records are too large; the others were taken', { oneOf: [ref('Taken'), ref('Error')] }),
+  default: failure,
+}
 
 export function openApi(): object {
   return {
@@ -38,29 +67,91 @@ export function openApi(): object {
     info: {
       title: 'Tidewater',
       version: '0.1.0',
-      description: 'Streams of records into Iceberg tables. See docs/streams.md.',
+      description: 'Streams of records into Iceberg tables, and SQL over tables. See docs/streams.md and docs/sql.md.',
     },
-    components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+    components: { schemas, securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
     security: [{ key: [] }, {}],
     paths: {
-      '/health': { get: { summary: 'whether the server answers', responses: answers('it does') } },
-      '/openapi.json': { get: { summary: 'this document', responses: answers('this document') } },
+      '/health': { get: { summary: 'whether the server answers', responses: answers('it does', ref('Health')) } },
+      '/health/live': { get: { summary: 'whether the server lives', responses: answers('it does', ref('Health')) } },
+      '/health/ready': {
+        get: {
+          summary: 'whether the server has room for requests',
+          responses: { ...answers('it has', ref('Health')), 503: answer('it has not', ref('Health')) },
+        },
+      },
+      '/metrics': {
+        get: {
+          summary: 'what the server counts, for Prometheus',
+          responses: {
+            200: { description: 'metrics', content: { 'text/plain': { schema: { type: 'string' } } } },
+            default: failure,
+          },
+        },
+      },
+      '/openapi.json': { get: { summary: 'this document', responses: answers('this document', { type: 'object' }) } },
       '/': {
         post: {
           summary: 'Amazon Data Firehose, AWS JSON 1.1, by X-Amz-Target',
-          parameters: [header('X-Amz-Target', 'Firehose_20150804.PutRecord and its like')],
+          parameters: [parameter('X-Amz-Target', 'header', 'Firehose_20150804.PutRecord and its like')],
           requestBody: { required: true, content: { 'application/x-amz-json-1.1': { schema: { type: 'object' } } } },
-          responses: answers("the operation's answer"),
+          responses: {
+            200: {
+              description: "the operation's answer",
+              content: { 'application/x-amz-json-1.1': { schema: { type: 'object' } } },
+            },
+            default: {
+              description: 'a failure',
+              content: { 'application/x-amz-json-1.1': { schema: ref('AwsError') } },
+            },
+          },
         },
       },
-      '/v1/streams': { get: { summary: 'names of all streams', responses: answers('names') } },
+      '/sql': {
+        post: {
+          summary: 'statements over the tables, read-only; the last one answers',
+          requestBody: {
+            required: true,
+            content: { ...json(ref('Statement')), 'application/sql': { schema: { type: 'string' } } },
+          },
+          responses: {
+            200: {
+              description: 'rows, in the format that was asked for, or by Accept',
+              content: {
+                'application/x-ndjson': { schema: { type: 'string' } },
+                ...json(ref('Rows')),
+                'text/csv': { schema: { type: 'string' } },
+              },
+            },
+            default: failure,
+          },
+        },
+      },
+      '/v1/streams': {
+        get: {
+          summary: 'names of all streams that the key may read',
+          parameters: [
+            parameter('limit', 'query', 'names in an answer'),
+            parameter('after', 'query', 'the name before the first'),
+          ],
+          responses: answers('names', ref('StreamNames')),
+        },
+      },
       '/v1/streams/{name}': {
-        get: { summary: 'one stream as a delivery stream', parameters: [name], responses: answers('its description') },
+        get: {
+          summary: 'one stream as a delivery stream',
+          parameters: [name],
+          responses: answers('its description', ref('DeliveryStream')),
+        },
         put: {
           summary: 'make a stream; the same again changes nothing',
           parameters: [name],
-          requestBody: { required: true, content: json({ type: 'object' }) },
-          responses: { ...answers('made', '201'), ...answers('it is there already') },
+          requestBody: { required: true, content: json(ref('StreamSettings')) },
+          responses: {
+            200: answer('it is there already', ref('StreamStatus')),
+            201: answer('made', ref('StreamStatus')),
+            default: failure,
+          },
         },
         delete: {
           summary: 'commit what the stream has taken and remove it; its table stays',
@@ -69,26 +160,36 @@ export function openApi(): object {
         },
       },
       '/v1/streams/{name}/status': {
-        get: { summary: 'settings, and how far it has come', parameters: [name], responses: answers('status') },
+        get: {
+          summary: 'settings, and how far it has come',
+          parameters: [name],
+          responses: answers('status', ref('StreamStatus')),
+        },
       },
-      '/v1/streams/{name}/record': { put: put('one record', { type: 'object', required: ['Data'] }) },
+      '/v1/streams/{name}/record': { put: put('one record', ref('OneRecord'), ref('RecordId')) },
       '/v1/streams/{name}/records': {
-        put: put('several records', { type: 'object', required: ['records'] }),
+        put: put('several records', ref('SeveralRecords'), ref('RecordIds')),
         post: {
-          summary: 'records as lines (application/x-ndjson) or as a JSON array, each told of in the answer',
+          summary: 'records as lines, as a JSON array, or as CloudEvents, each told of in the answer',
+          description:
+            'Lines may be as many as there are: beyond 5,000 records or 16 MiB they are taken in parts, and the answer counts them. A failure then tells under `taken` what was taken.',
           parameters: [
             name,
             ...identity,
-            { name: 'operation', in: 'query', schema: { type: 'string', enum: ['insert', 'update', 'delete'] } },
+            ...wait,
+            parameter('operation', 'query', 'of all records', { enum: OPERATIONS }),
+            parameter('event', 'query', 'what of an event becomes the record', { enum: ['data', 'envelope'] }),
           ],
           requestBody: {
             required: true,
-            content: { 'application/x-ndjson': { schema: { type: 'string' } }, ...json({ type: 'array' }) },
+            content: {
+              'application/x-ndjson': { schema: { type: 'string' } },
+              ...json({ type: ['array', 'object'] }),
+              'application/cloudevents+json': { schema: ref('CloudEvent') },
+              'application/cloudevents-batch+json': { schema: { type: 'array', items: ref('CloudEvent') } },
+            },
           },
-          responses: {
-            ...answers('what became of every record'),
-            409: { description: 'a gap, or a producer that was taken over' },
-          },
+          responses: bulkAnswers,
         },
       },
     },

@@ -1,39 +1,55 @@
 /**
- * The HTTP server: who may come in, bodies as bytes, one place that turns failures into answers. What is asked is done by the file
- * of each API.
+ * The HTTP server: who may come in, bodies as bytes that are read on demand, one place that turns failures into answers. What is
+ * asked is done by the file of each API.
  *
  * Browsers: a page of another origin is refused unless CORS names it, also where no preflight would ask. Without API keys the
  * server only listens on loopback and only answers to a loopback name, so that no page can reach it by a name of its own.
+ *
+ * Slow or many senders cost little: heads and bodies have their time (`body.ts`), connections and bytes in flight their bound.
  */
 import { randomUUID } from 'node:crypto'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyRequest } from 'fastify'
+import type { Reader } from '../app/reader.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { Streams } from '../service/streams/streams.ts'
-import { type ApiKey, keyBySecret, type Scope } from './access.ts'
-import { unpackBody } from './body.ts'
-import { batchResponse, describe, listNames, recordResponse } from './delivery.ts'
-import { AwsProblem, awsFailure, callFirehose, scopeOfTarget } from './firehose.ts'
-import { openApi } from './openapi.ts'
-import { checkSignature } from './sigv4.ts'
-import { failureOf, HttpProblem } from './status.ts'
-import { bulkAnswer, bulkRecords, identityOf, operationOf, recordList, singleRecord, statusOf } from './streams-api.ts'
+import { awsFailure } from './aws-problem.ts'
+import { type BodyTimes, bodyTimes } from './body.ts'
+import { addCommonApi } from './common-api.ts'
+import type { Context } from './context.ts'
+import { addFirehoseApi, awsReply } from './firehose-api.ts'
+import { Gate, type Keys } from './gate.ts'
+import { InFlight } from './in-flight.ts'
+import { Metrics } from './metrics.ts'
+import { addProxyApi, isProxyRoute, proxyFailure } from './proxy-api.ts'
+import { addRecordsApi } from './records-api.ts'
+import { addSqlApi } from './sql-api.ts'
+import { failureOf, HttpProblem, ToldFailure } from './status.ts'
+import { addStreamsApi } from './streams-api.ts'
 
 export const PORT_DEFAULT = 8321
 
 export interface ServerOptions {
   streams: Streams
   clock: Clock
+  /** The tables, for SQL. */
+  reader: Pick<Reader, 'catalog' | 'io' | 'clock'>
   host: string
   /** 0: one that is free. */
   port: number
   /** Empty: everybody may do everything, on loopback only. */
-  keys: readonly ApiKey[]
+  keys: Keys
   /** Origins that browsers may send from; `*` is all of them. */
   cors: readonly string[]
+  /** Addresses or ranges of proxies whose word on a sender's address is taken. Default: none. */
+  trustProxy?: readonly string[]
   /** Told of what is a bug. */
   onUnexpected: (error: unknown) => void
+  /** Default: of this server alone. */
+  metrics?: Metrics
+  /** Default: `limits.httpBody…`, `limits.httpHeadersMs`. */
+  times?: BodyTimes & { headersMs: number }
 }
 
 export interface Server {
@@ -43,29 +59,42 @@ export interface Server {
   close(): Promise<void>
 }
 
-const REQUEST_MS = 60_000
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]|::1)$/
 
 /** @throws Fault `invalid` (open to others without keys), `conflict` (the port is taken), `unavailable` */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { host, port, keys } = options
-  if (keys.length === 0 && !LOOPBACK.test(host)) {
+  const { host, port, clock } = options
+  const gate = new Gate(options.keys, clock)
+  if (gate.keys.length === 0 && !LOOPBACK.test(host)) {
     throw new Fault(
       'invalid',
       `listening on ${host} lets others in: give API keys (TIDEWATER_API_KEYS or http.keysFile), or listen on 127.0.0.1`,
     )
   }
+  const times = options.times ?? { ...bodyTimes, headersMs: limits.httpHeadersMs }
   const app = Fastify({
-    bodyLimit: limits.streamRequestBytesMax,
-    requestTimeout: REQUEST_MS,
+    // Bodies have times of their own, by how much of them has come.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.httpKeepAliveMs,
+    http: { headersTimeout: times.headersMs, connectionsCheckingInterval: Math.min(1_000, times.headersMs) },
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 128 },
+    trustProxy: options.trustProxy === undefined || options.trustProxy.length === 0 ? false : [...options.trustProxy],
     genReqId: () => randomUUID(),
   })
+  app.server.maxConnections = limits.httpConnectionsMax
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  addGuards(app, options)
-  addRoutes(app, options)
+  // Bodies are left in the socket until the route reads them.
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+  const metrics = options.metrics ?? new Metrics()
+  const context: Context = { app, options, gate, inFlight: new InFlight(), metrics, times }
+  addGuards(context)
+  addCommonApi(context)
+  addProxyApi(context)
+  addStreamsApi(context)
+  addRecordsApi(context)
+  addFirehoseApi(context)
+  addSqlApi(context)
   try {
     await app.listen({ host, port })
   } catch (error) {
@@ -84,11 +113,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   return { url: `http://${host.includes(':') ? `[${host}]` : host}:${actual}`, close: () => app.close() }
 }
 
-function addGuards(app: FastifyInstance, { keys, cors, onUnexpected }: ServerOptions): void {
+function addGuards({ app, gate, metrics, options }: Context): void {
+  const { cors, onUnexpected } = options
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
-    const { origin } = request.headers
-    if (keys.length === 0 && !LOOPBACK.test(request.hostname))
+    const { origin, host = '' } = request.headers
+    // As the sender wrote it: a proxy's word on it would be no protection.
+    if (gate.keys.length === 0 && !LOOPBACK.test(host.replace(/:\d+$/, '')))
       throw new HttpProblem(403, 'forbidden', 'without API keys the server answers to localhost and 127.0.0.1 only')
     if (origin === undefined) return
     if (!cors.includes('*') && !cors.includes(origin))
@@ -98,7 +129,14 @@ function addGuards(app: FastifyInstance, { keys, cors, onUnexpected }: ServerOpt
         `pages of ${origin.slice(0, 200)} may not send here; name the origin in http.cors`,
       )
     reply.header('access-control-allow-origin', cors.includes('*') ? '*' : origin).header('vary', 'Origin')
-    reply.header('access-control-expose-headers', 'x-request-id, x-amzn-requestid, retry-after')
+    reply.header(
+      'access-control-expose-headers',
+      'x-request-id, x-amzn-requestid, retry-after, tidewater-end, tidewater-committed',
+    )
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    metrics.answered(request, reply)
+    linger(request)
   })
   app.options('/*', async (_request, reply) =>
     reply
@@ -106,19 +144,24 @@ function addGuards(app: FastifyInstance, { keys, cors, onUnexpected }: ServerOpt
       .header('access-control-allow-methods', 'GET, PUT, POST, DELETE')
       .header(
         'access-control-allow-headers',
-        'authorization, content-type, content-encoding, x-api-key, idempotency-key, producer-id, producer-epoch, producer-sequence, x-amz-target, x-amz-date, amz-sdk-invocation-id, amz-sdk-request',
+        'authorization, content-type, content-encoding, x-api-key, idempotency-key, producer-id, producer-epoch, producer-sequence, ce-specversion, ce-id, ce-source, ce-type, ce-time, ce-subject, ce-dataschema, x-amz-target, x-amz-date, x-amz-content-sha256, x-amz-security-token, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request',
       )
       .header('access-control-max-age', '600')
       .send(),
   )
   app.setErrorHandler((error, request, reply) => {
+    const failure = failureOf(error)
     const aws = request.routeOptions.url === '/' ? awsFailure(error) : null
-    const failure = aws?.failure ?? failureOf(error)
-    if (failure.kind === 'unexpected' && !(error instanceof AwsProblem)) onUnexpected(error)
+    if ((aws?.failure ?? failure).status >= 500 && failure.kind === 'unexpected') onUnexpected(error)
     if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', String(failure.retryAfterSeconds))
-    if (aws === null)
-      return reply.code(failure.status).send({ error: { kind: failure.kind, message: failure.message } })
-    return awsReply(reply, request, aws.status, aws.body)
+    if (aws !== null) return awsReply(reply, request, aws.status, aws.body)
+    if (isProxyRoute(request)) {
+      const { status, body } = proxyFailure(error)
+      return reply.code(status).send(body)
+    }
+    const { kind, message } = failure
+    const told = error instanceof ToldFailure ? error.told : {}
+    return reply.code(failure.status).send({ error: { kind, message }, ...told })
   })
   app.setNotFoundHandler((request, reply) =>
     reply.code(404).send({
@@ -130,137 +173,10 @@ function addGuards(app: FastifyInstance, { keys, cors, onUnexpected }: ServerOpt
   )
 }
 
-function addRoutes(app: FastifyInstance, options: ServerOptions): void {
-  const { streams } = options
-  const allow = (scope: Scope) => async (request: FastifyRequest) => authorize(request, options, scope)
-  const read = { onRequest: allow('read') }
-  const write = { onRequest: allow('write') }
-  const admin = { onRequest: allow('admin') }
-  type Named = { Params: { name: string } }
-
-  app.get('/health', async () => ({ status: 'ok', streams: streams.list().length }))
-  app.get('/openapi.json', async () => openApi())
-  app.get<{ Querystring: { limit?: string; after?: string } }>('/v1/streams', read, async ({ query }) => {
-    const { limit = '10000', after } = query
-    if (!/^[1-9]\d{0,4}$/.test(limit)) throw new Fault('invalid', 'limit: expected a whole number from 1')
-    return listNames(streams.names(), after, Number(limit))
-  })
-  app.get<Named>('/v1/streams/:name', read, async ({ params }) => describe(streams.get(params.name)))
-  app.get<Named>('/v1/streams/:name/status', read, async ({ params }) => statusOf(streams.get(params.name)))
-  app.put<Named>('/v1/streams/:name', admin, async (request, reply) => {
-    const body = await bodyOf(request)
-    const { stream, created } = await streams.create(request.params.name, JSON.parse(jsonText(body)))
-    return reply.code(created ? 201 : 200).send(statusOf(stream))
-  })
-  app.delete<Named>('/v1/streams/:name', admin, async ({ params }, reply) => {
-    await streams.remove(params.name)
-    return reply.code(204).send()
-  })
-  app.put<Named>('/v1/streams/:name/record', write, async (request) => {
-    const record = singleRecord(await bodyOf(request))
-    const { results } = await streams.get(request.params.name).accept([record], identityOf(headerOf(request)))
-    return { ...recordResponse(results[0]!), Encrypted: false }
-  })
-  app.put<Named>('/v1/streams/:name/records', write, async (request) => {
-    const records = recordList(await bodyOf(request))
-    const { results } = await streams.get(request.params.name).accept(records, identityOf(headerOf(request)))
-    return batchResponse(results)
-  })
-  app.post<Named & { Querystring: { operation?: string } }>(
-    '/v1/streams/:name/records',
-    write,
-    async (request, reply) => {
-      const stream = streams.get(request.params.name)
-      const records = bulkRecords(
-        await bodyOf(request),
-        request.headers['content-type'],
-        operationOf(request.query.operation),
-      )
-      const { status, body } = bulkAnswer(await stream.accept(records, identityOf(headerOf(request))))
-      return reply.code(status).send(body)
-    },
-  )
-  app.post('/', async (request, reply) => {
-    const header = headerOf(request)
-    const target = header('x-amz-target')
-    const packed = packedBody(request)
-    authorizeAws(request, options, scopeOfTarget(target), packed)
-    const body = await unpackBody(packed, request.headers['content-encoding'])
-    const answer = await callFirehose({ target, body, invocationId: header('amz-sdk-invocation-id'), streams })
-    return awsReply(reply, request, 200, answer)
-  })
-}
-
-function awsReply(reply: FastifyReply, request: FastifyRequest, status: number, body: object): FastifyReply {
-  return reply
-    .code(status)
-    .header('content-type', 'application/x-amz-json-1.1')
-    .header('x-amzn-requestid', request.id)
-    .serializer((value: unknown) => JSON.stringify(value))
-    .send(body)
-}
-
-function headerOf(request: FastifyRequest): (name: string) => string | undefined {
-  return (name) => {
-    const value = request.headers[name]
-    return Array.isArray(value) ? value.join(',') : value
-  }
-}
-
-function packedBody(request: FastifyRequest): Buffer {
-  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
-}
-
-function bodyOf(request: FastifyRequest): Promise<Buffer> {
-  return unpackBody(packedBody(request), request.headers['content-encoding'])
-}
-
-function jsonText(body: Buffer): string {
-  const text = body.toString('utf8')
-  try {
-    JSON.parse(text)
-    return text
-  } catch (error) {
-    throw new Fault('invalid', `the body: expected JSON (${(error as Error).message})`)
-  }
-}
-
-function authorize(request: FastifyRequest, { keys }: ServerOptions, scope: Scope): void {
-  if (keys.length === 0) return
-  const header = headerOf(request)
-  const secret = header('x-api-key') ?? /^Bearer +(\S+)$/i.exec(header('authorization') ?? '')?.[1]
-  const key = secret === undefined ? null : keyBySecret(keys, secret)
-  if (key === null) {
-    throw new HttpProblem(
-      401,
-      'unauthenticated',
-      'expected an API key, as "Authorization: Bearer <secret>" or "X-Api-Key: <secret>"',
-    )
-  }
-  requireScope(key, scope)
-}
-
-function requireScope(key: ApiKey, scope: Scope): void {
-  if (!key.scopes.has(scope))
-    throw new HttpProblem(403, 'forbidden', `the key "${key.id}" does not have the scope ${scope}`)
-}
-
-function authorizeAws(request: FastifyRequest, options: ServerOptions, scope: Scope, body: Buffer): void {
-  const { keys, clock } = options
-  const header = headerOf(request)
-  if (keys.length === 0) return
-  if (header('authorization')?.startsWith('AWS4') !== true) {
-    const secret = header('x-api-key') ?? /^Bearer +(\S+)$/i.exec(header('authorization') ?? '')?.[1]
-    const key = secret === undefined ? null : keyBySecret(keys, secret)
-    if (key === null) throw new AwsProblem('MissingAuthenticationTokenException', 'expected a signed request', 403)
-    if (!key.scopes.has(scope))
-      throw new AwsProblem('AccessDeniedException', `the key does not have the scope ${scope}`, 403)
-    return
-  }
-  const { method, url } = request
-  const found = checkSignature({ method, url, header, body, nowMs: clock.nowMs() }, keys)
-  if (typeof found === 'string')
-    throw new AwsProblem(found, 'the request is not signed by a key that is known here', 403)
-  if (!found.scopes.has(scope))
-    throw new AwsProblem('AccessDeniedException', `the key does not have the scope ${scope}`, 403)
+/** What is left of a body after its answer is let pass for a moment, so that the sender gets to read the answer. */
+function linger({ raw }: FastifyRequest): void {
+  if (raw.complete || raw.destroyed) return
+  raw.resume()
+  const timer = setTimeout(() => raw.socket.destroy(), limits.httpLingerMs).unref()
+  raw.once('close', () => clearTimeout(timer)).once('end', () => clearTimeout(timer))
 }

@@ -20,7 +20,7 @@ const RETRY_AFTER = { backlog: 2, unavailable: 5 }
 
 export interface Failure {
   status: number
-  kind: FaultKind | 'unexpected' | 'unauthenticated' | 'forbidden'
+  kind: FaultKind | 'unexpected' | 'unauthenticated' | 'forbidden' | 'timeout'
   message: string
   retryAfterSeconds?: number
 }
@@ -35,16 +35,31 @@ export class HttpProblem extends Error {
   }
 }
 
+/** A failure with more to tell than its kind: members of the answer beside `error`. */
+export class ToldFailure extends Error {
+  readonly reason: unknown
+  readonly told: object
+
+  constructor(reason: unknown, told: object) {
+    super(messageOf(reason), { cause: reason })
+    this.reason = reason
+    this.told = told
+  }
+}
+
 export function failureOf(error: unknown): Failure {
+  if (error instanceof ToldFailure) return failureOf(error.reason)
   if (error instanceof HttpProblem) return error.failure
   if (isFault(error)) {
     const { kind, message, facts } = error
     if (facts['backlogBytes'] !== undefined)
       return { status: 429, kind, message, retryAfterSeconds: RETRY_AFTER.backlog }
+    if (typeof facts['retryAfterMs'] === 'number')
+      return { status: 429, kind, message, retryAfterSeconds: Math.ceil(facts['retryAfterMs'] / 1000) }
     const status = STATUS[kind]
     return { status, kind, message, ...(status === 503 ? { retryAfterSeconds: RETRY_AFTER.unavailable } : {}) }
   }
-  // What Fastify itself refuses: a body that is too large, a path that cannot be decoded.
+  // What Fastify itself refuses: a path that cannot be decoded, a header that is wrong.
   const status = (error as { statusCode?: unknown } | null)?.statusCode
   if (status === 413) return { status, kind: 'limit', message: messageOf(error) }
   if (typeof status === 'number' && status >= 400 && status < 500)

@@ -3,12 +3,14 @@
 import type { ConfigInput } from '../../src/app/config.ts'
 import { type ServerOptions, startServer } from '../../src/http/http.ts'
 import { type EngineBench, withEngine } from './engine-bench.ts'
+import { checkAnswer } from './openapi-check.ts'
 
 export interface HttpBench {
   bench: EngineBench
   url: string
   /** What was told as a bug. */
   unexpected: unknown[]
+  /** Every answer is held to the OpenAPI document. */
   send(method: string, path: string, body?: string | Uint8Array, headers?: Record<string, string>): Promise<Reply>
 }
 
@@ -29,6 +31,7 @@ export async function withServer(
     const server = await startServer({
       streams,
       clock,
+      reader: bench.engine,
       host: '127.0.0.1',
       port: 0,
       keys: [],
@@ -48,11 +51,23 @@ export async function withServer(
             ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Uint8Array(body) }),
           })
           const text = await response.text()
-          return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
+          const reply = {
+            status: response.status,
+            headers: response.headers,
+            body: documentOf(text, response.headers.get('content-type')),
+          }
+          checkAnswer(method, path, reply.status, response.headers.get('content-type') ?? '', reply.body)
+          return reply
         },
       })
     } finally {
       await server.close()
     }
   })
+}
+
+/** JSON, or the text itself where it is something else. */
+function documentOf(text: string, contentType: string | null): unknown {
+  if (text === '') return null
+  return /[/-]json/.test(contentType ?? '') && !contentType?.includes('ndjson') ? JSON.parse(text) : text
 }

@@ -66,6 +66,10 @@ export const streamSettings = z.strictObject({
   ...evolutionSettings,
   ...validateSettings,
   ...enrichSettings,
+  /** What of a CloudEvent becomes the record: its data, or the event with its attributes. */
+  cloudEvents: z.enum(['data', 'envelope']).default('data'),
+  /** What a client of delivery streams gave and gets back when it asks: roles, bucket, log options. Changes nothing. */
+  delivery: z.record(z.string(), z.json()).optional(),
   /** A commit is made when either is reached. */
   buffer: z
     .strictObject({

@@ -1,0 +1,177 @@
+/**
+ * What the server counts, in the text format of Prometheus at `GET /metrics`.
+ *
+ * Labels are bounded: streams and tables that there are, routes by their pattern, and what became of records in six words. What
+ * belonged to a stream that is gone is forgotten at the next look.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { unreachable } from '../base/assert.ts'
+import { limits } from '../base/limits.ts'
+import type { Stream, Streams } from '../service/streams/streams.ts'
+import type { FeedEvent } from '../table/table.ts'
+import type { Result } from './taking.ts'
+
+const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+
+/** What is read off at each look. */
+export interface Watched {
+  streams: Streams
+  inFlightBytes: () => number
+  connections: () => number
+}
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #startedMs = performance.now()
+  readonly #tables = new Set<string>()
+  readonly #records = this.#counter('stream_records', 'Records that came by HTTP, by what became of them.', [
+    'stream',
+    'outcome',
+  ])
+  readonly #bytes = this.#counter('stream_record_bytes', 'Bytes of records that came by HTTP.', ['stream'])
+  readonly #commitSeconds = this.#histogram('commit_seconds', 'Time that commits took.', ['table'])
+  readonly #commitRows = this.#counter('commit_rows', 'Rows written and removed by commits.', ['table', 'change'])
+  readonly #stalls = this.#counter('commit_stalls', 'Commits that failed for the moment and are tried again.', [
+    'table',
+  ])
+  readonly #stalled = this.#gauge('commit_stalled', '1 while the last commit of the table failed.', ['table'])
+  readonly #stageStalls = this.#counter('log_stalls', 'Failures that held up passing on what logs hold.', [])
+  readonly #requestSeconds = this.#histogram('http_request_seconds', 'Time from a request to its answer.', [
+    'method',
+    'route',
+    'status',
+  ])
+  readonly #backlogEntries = this.#gauge('stream_backlog_entries', 'Entries that are not in a snapshot yet.', [
+    'stream',
+  ])
+  readonly #backlogBytes = this.#gauge('stream_backlog_bytes', 'Their bytes.', ['stream'])
+  readonly #lagSeconds = this.#gauge('stream_lag_seconds', 'Age of the oldest of them; 0 when none waits.', ['stream'])
+  readonly #sinceCommit = this.#gauge(
+    'stream_seconds_since_commit',
+    'Since the last successful commit, or the start of the process. Alarm on it where stream_backlog_entries is above 0.',
+    ['stream'],
+  )
+  readonly #committed = this.#gauge('stream_committed_offset', 'Offset up to which the table holds the log.', [
+    'stream',
+    'table',
+  ])
+  readonly #paused = this.#gauge('stream_paused', '1 while commits are held back.', ['stream'])
+  readonly #inFlight = this.#gauge('http_in_flight_bytes', 'Bytes of bodies that are held.', [])
+  readonly #connections = this.#gauge('http_connections', 'Open connections.', [])
+
+  /** @param ofProcess count memory, CPU and the event loop too; once in a process */
+  constructor(ofProcess = false) {
+    if (ofProcess) collectDefaultMetrics({ register: this.#registry })
+  }
+
+  /** What was taken of a request, or of a part of it. */
+  readonly taken = (stream: Stream, bytes: number, results: readonly Result[], repeated: boolean): void => {
+    const labels = { stream: stream.name }
+    this.#bytes.inc(labels, bytes)
+    const counts = new Map<string, number>()
+    for (const { kind } of results) {
+      const outcome = repeated && kind !== 'refused' ? 'repeated' : kind
+      counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+    }
+    for (const [outcome, count] of counts) this.#records.inc({ ...labels, outcome }, count)
+  }
+
+  readonly feed = (event: FeedEvent): void => {
+    switch (event.kind) {
+      case 'committed': {
+        const { rowsWritten, rowsRemoved, elapsedMs } = event.report
+        const table = this.#tableOf(event.report.table)
+        this.#commitSeconds.observe({ table }, elapsedMs / 1000)
+        this.#commitRows.inc({ table, change: 'written' }, rowsWritten)
+        this.#commitRows.inc({ table, change: 'removed' }, rowsRemoved)
+        this.#stalled.set({ table }, 0)
+        return
+      }
+      case 'stalled': {
+        const table = this.#tableOf(event.table)
+        this.#stalls.inc({ table })
+        this.#stalled.set({ table }, 1)
+        return
+      }
+      case 'unchanged':
+        this.#stalled.set({ table: this.#tableOf(event.table) }, 0)
+        return
+      case 'upkeep':
+        return
+      default:
+        unreachable(event)
+    }
+  }
+
+  readonly logStalled = (): void => this.#stageStalls.inc()
+
+  readonly answered = (request: FastifyRequest, reply: FastifyReply): void => {
+    const route = request.routeOptions.url ?? 'none'
+    const method = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS'].includes(request.method)
+      ? request.method
+      : 'other'
+    this.#requestSeconds.observe({ method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  async text({ streams, inFlightBytes, connections }: Watched): Promise<string> {
+    const gauges = [
+      this.#backlogEntries,
+      this.#backlogBytes,
+      this.#lagSeconds,
+      this.#sinceCommit,
+      this.#committed,
+      this.#paused,
+    ]
+    for (const gauge of gauges) gauge.reset()
+    for (const stream of streams.list()) this.#look(stream)
+    this.#inFlight.set(inFlightBytes())
+    this.#connections.set(connections())
+    await this.#forget(new Set(streams.list().map(({ name }) => name)))
+    return this.#registry.metrics()
+  }
+
+  #look(stream: Stream): void {
+    const labels = { stream: stream.name }
+    const { waitingEntries, waitingBytes, oldestWaitingMs, lastCommitMs, paused, destinations } = stream.freshness()
+    this.#backlogEntries.set(labels, waitingEntries)
+    this.#backlogBytes.set(labels, waitingBytes)
+    this.#lagSeconds.set(labels, (oldestWaitingMs ?? 0) / 1000)
+    const sinceMs =
+      lastCommitMs === null ? performance.now() - this.#startedMs : stream.parts.clock.nowMs() - lastCommitMs
+    this.#sinceCommit.set(labels, Math.max(0, sinceMs) / 1000)
+    this.#paused.set(labels, paused ? 1 : 0)
+    for (const { table, committed } of destinations)
+      this.#committed.set({ ...labels, table: this.#tableOf(table) }, committed)
+  }
+
+  async #forget(streams: ReadonlySet<string>): Promise<void> {
+    for (const counter of [this.#records, this.#bytes]) {
+      for (const { labels } of (await counter.get()).values)
+        if (!streams.has(String(labels['stream']))) counter.remove(labels)
+    }
+  }
+
+  #tableOf(table: string): string {
+    if (this.#tables.has(table)) return table
+    if (this.#tables.size >= limits.metricTablesMax) return 'other'
+    this.#tables.add(table)
+    return table
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name: `tidewater_${name}_total`, help, labelNames, registers: [this.#registry] })
+  }
+
+  #gauge(name: string, help: string, labelNames: string[]): Gauge {
+    return new Gauge({ name: `tidewater_${name}`, help, labelNames, registers: [this.#registry] })
+  }
+
+  #histogram(name: string, help: string, labelNames: string[]): Histogram {
+    return new Histogram({ name: `tidewater_${name}`, help, labelNames, buckets: SECONDS, registers: [this.#registry] })
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * `POST /v1/streams/{name}/records`: records as lines, as a JSON array, or as CloudEvents. Lines may be as many as there are: they are
+ * read, taken and answered for in parts (`taking.ts`); everything else is one request of bounded size.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Fault } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+import type { Identity, Stream } from '../service/streams/streams.ts'
+import { streamBody } from './body.ts'
+import { type EventMode, type EventPart, eventModeOf, eventPieces } from './cloudevents.ts'
+import {
+  type Context,
+  committedBy,
+  identityOf,
+  type Named,
+  senderOf,
+  type WaitQuery,
+  waitOf,
+  withBody,
+  withHold,
+} from './context.ts'
+import { headerOf } from './gate.ts'
+import { jsonPieces, linesOf, operationOf, type Piece } from './pieces.ts'
+import { type Result, type Taken, takeParts } from './taking.ts'
+
+type BulkRequest = Named & { Querystring: WaitQuery & { operation?: string; event?: string } }
+
+export function addRecordsApi(context: Context): void {
+  const { app, gate, options } = context
+  const write = { onRequest: gate.enter('write', 'stream') }
+  app.post<BulkRequest>('/v1/streams/:name/records', write, async (request, reply) => {
+    const stream = options.streams.get(request.params.name)
+    const waitMs = waitOf(request.query, stream)
+    const identity = identityOf(request)
+    const taken = await take(context, request, stream, identity)
+    return answer(reply, taken, await committedBy(stream, taken.end, waitMs))
+  })
+}
+
+async function take(
+  context: Context,
+  request: FastifyRequest<BulkRequest>,
+  stream: Stream,
+  identity: Identity,
+): Promise<Taken> {
+  const sender = senderOf(context, request)
+  const { query } = request
+  const operation = operationOf(query.operation)
+  const mode = eventModeOf(headerOf(request))
+  if (mode === null && bodyKind(request.headers['content-type']) === 'lines') {
+    return withHold(context.inFlight, async (hold) => {
+      // The line that is being read, beside the part that is being filled.
+      const line = context.inFlight.hold()
+      try {
+        line.grow(Math.min(Number(request.headers['content-length'] ?? Infinity), limits.streamRecordBytesMax))
+        const lines = linesOf(streamBody(request.raw, context.times), operation)
+        return await takeParts(stream, lines, identity, sender, hold)
+      } finally {
+        line.release()
+      }
+    })
+  }
+  if (mode !== null) requireNoIdentity(identity)
+  return withBody(context, request, async (body, hold) => {
+    const pieces =
+      mode === null
+        ? jsonPieces(body, operation)
+        : eventsOf(body, mode, query.event ?? stream.definition.cloudEvents, request).map((piece) =>
+            piece.kind === 'record' ? { ...piece, record: { ...piece.record, operation } } : piece,
+          )
+    if (pieces.length > limits.streamRequestRecordsMax)
+      throw new Fault(
+        'limit',
+        `a request has at most ${limits.streamRequestRecordsMax} records; send it in parts, or as lines`,
+      )
+    hold.release()
+    return takeParts(stream, once(pieces), identity, sender, hold)
+  })
+}
+
+async function* once(pieces: Piece[]): AsyncGenerator<Piece[]> {
+  yield pieces
+}
+
+function requireNoIdentity({ idempotencyKey, producer }: Identity): void {
+  if (idempotencyKey !== undefined || producer !== undefined)
+    throw new Fault(
+      'invalid',
+      'events have an identity of their own, source and id; leave out Idempotency-Key and Producer-Id',
+    )
+}
+
+function eventsOf(body: Uint8Array, mode: EventMode, part: string, request: FastifyRequest): Piece[] {
+  if (part !== 'data' && part !== 'envelope')
+    throw new Fault('invalid', `event: expected data or envelope, got "${part.slice(0, 40)}"`)
+  return eventPieces(body, mode, part satisfies EventPart, request.headers)
+}
+
+/** @throws Fault `unsupported` */
+function bodyKind(contentType: string | undefined): 'lines' | 'json' {
+  const type = (contentType ?? 'application/json').split(';')[0]?.trim().toLowerCase() ?? ''
+  if (type === 'application/json') return 'json'
+  if (/^(application\/(x-)?ndjson|application\/(x-)?jsonl(ines)?|text\/plain)$/.test(type)) return 'lines'
+  throw new Fault(
+    'unsupported',
+    `Content-Type: expected application/json, application/x-ndjson or application/cloudevents+json, got "${type.slice(0, 80)}"`,
+  )
+}
+
+/** Counts, and every record in its order; of a request of several parts only those that are no rows. */
+function answer(reply: FastifyReply, taken: Taken, committed: boolean | null): FastifyReply {
+  const { counts, results, problems, problemsLeftOut, end } = taken
+  const told =
+    results === null
+      ? { problems: problems.map(({ index, result }) => ({ index, ...shown(result) })), problemsLeftOut }
+      : { results: results.map(shown) }
+  const refused = [...(results ?? []), ...problems.map(({ result }) => result)].filter(({ kind }) => kind === 'refused')
+  return reply
+    .code(statusOf(counts.refused, refused, committed))
+    .send({ ...counts, end, ...(committed === null ? {} : { committed }), ...told })
+}
+
+function shown({ kind, ...rest }: Result): object {
+  return { status: kind, ...rest }
+}
+
+/** 409: an order is broken; 413, 400: records are none; 202: taken, but not committed in the time that was given. */
+function statusOf(count: number, refused: readonly Result[], committed: boolean | null): number {
+  const codes = new Set(refused.map((result) => (result.kind === 'refused' ? result.code : '')))
+  if (codes.has('SequenceGap') || codes.has('ProducerFenced')) return 409
+  if (codes.has('RecordTooLarge')) return 413
+  if (count > 0) return 400
+  return committed === false ? 202 : 200
+}
