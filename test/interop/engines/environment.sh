@@ -26,12 +26,13 @@ once() {
   ) 9>"$cache/$name.lock"
 }
 
-build_python() {
+# build_venv NAME REQUIREMENTS WHAT
+build_venv() {
   local python
   python=$(command -v python3.11 || command -v python3) || { echo "engines: python3 is needed; install python3.11 and its venv module" >&2; return 1; }
-  echo "engines: installing Spark and PyIceberg from PyPI into $cache/python (about 1 GB, a few minutes)"
-  "$python" -m venv "$cache/python"
-  "$cache/python/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$here/requirements.txt"
+  echo "engines: installing $3 from PyPI into $cache/$1"
+  "$python" -m venv "$cache/$1"
+  "$cache/$1/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$2"
 }
 
 build_jars() {
@@ -40,5 +41,8 @@ build_jars() {
     -DincludeScope=runtime "-DoutputDirectory=$cache/jars" dependency:copy-dependencies
 }
 
-install_python() { once python "$here/requirements.txt" build_python; }
+install_python() { once python "$here/requirements.txt" build_venv python "$here/requirements.txt" "Spark and PyIceberg (about 1 GB, a few minutes)"; }
+install_boto3() { once boto3 "$here/boto3/requirements.txt" build_venv boto3 "$here/boto3/requirements.txt" boto3; }
+# An environment of its own: it wants another botocore.
+install_aws_cli() { once aws-cli "$here/aws-cli/requirements.txt" build_venv aws-cli "$here/aws-cli/requirements.txt" "the AWS CLI"; }
 install_jars() { once jars "$here/pom.xml" build_jars; }
