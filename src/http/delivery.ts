@@ -81,7 +81,7 @@ export function describe(stream: Stream, region: string | null): object {
       Destinations: [
         {
           DestinationId: DESTINATION_ID,
-          IcebergDestinationDescription: destinationOf(stream, given['destination'], given['tableErrorPrefix']),
+          IcebergDestinationDescription: destinationOf(stream, given['destination'], given['tableErrorPrefixes']),
         },
       ],
       HasMoreDestinations: false,
@@ -89,27 +89,45 @@ export function describe(stream: Stream, region: string | null): object {
   }
 }
 
-function destinationOf({ definition }: Stream, given: unknown, tablePrefix: unknown): object {
+function destinationOf({ definition }: Stream, given: unknown, tablePrefixes: unknown): object {
   const { S3Configuration, ...kept } = (given ?? {}) as Given
-  const parts = definition.table.split('.')
-  const { uniqueKeys, partitioning, buffer, unknownFields } = definition
+  const { buffer, unknownFields, table, tables, errorOutputPrefix } = definition
+  const prefixes = (tablePrefixes ?? {}) as Given
   return {
     ...kept,
     DestinationTableConfigurationList: [
-      {
-        DestinationDatabaseName: parts.slice(0, -1).join('.'),
-        DestinationTableName: parts.at(-1),
-        ...(uniqueKeys.length === 0 ? {} : { UniqueKeys: uniqueKeys }),
-        ...(partitioning.length === 0 ? {} : { PartitionSpec: { Identity: partitioning.map(fieldOf) } }),
-        ...member('S3ErrorOutputPrefix', tablePrefix),
-      },
+      tableOf(table, definition, prefixes[table]),
+      ...Object.entries(tables).map(([name, own]) => tableOf(name, own, prefixes[name])),
     ],
     BufferingHints: {
       SizeInMBs: Math.max(1, Math.round(buffer.mebibytes)),
       IntervalInSeconds: Math.round(buffer.seconds),
     },
     SchemaEvolutionConfiguration: { Enabled: unknownFields === 'evolve' },
-    ...(S3Configuration === undefined ? {} : { S3DestinationDescription: bucketOf(S3Configuration as Given) }),
+    ...(S3Configuration === undefined
+      ? {}
+      : {
+          S3DestinationDescription: {
+            ...bucketOf(S3Configuration as Given),
+            ...member('ErrorOutputPrefix', errorOutputPrefix),
+          },
+        }),
+  }
+}
+
+interface TableSettings {
+  uniqueKeys?: readonly string[] | undefined
+  partitioning?: readonly string[] | undefined
+}
+
+function tableOf(name: string, { uniqueKeys = [], partitioning = [] }: TableSettings, prefix: unknown): object {
+  const parts = name.split('.')
+  return {
+    DestinationDatabaseName: parts.slice(0, -1).join('.'),
+    DestinationTableName: parts.at(-1),
+    ...(uniqueKeys.length === 0 ? {} : { UniqueKeys: uniqueKeys }),
+    ...(partitioning.length === 0 ? {} : { PartitionSpec: { Identity: partitioning.map(fieldOf) } }),
+    ...member('S3ErrorOutputPrefix', prefix),
   }
 }
 

@@ -56,7 +56,6 @@ export function settingsToCreate(input: Input): Asked {
     )
   const { settings, delivery } = destinationSettings(destination)
   if (settings.table === undefined) throw missing('icebergDestinationConfiguration.destinationTableConfigurationList')
-  const creation = destination['TableCreationConfiguration']
   return {
     settings: {
       ...settings,
@@ -71,25 +70,35 @@ export function settingsToCreate(input: Input): Asked {
           : undefined,
       }),
     },
-    tableMayBeMade: !isInput(creation) || creation['Enabled'] !== false,
+    tableMayBeMade: tableMayBeMade(destination),
   }
 }
 
+function tableMayBeMade({ TableCreationConfiguration: creation }: Input): boolean {
+  return !isInput(creation) || creation['Enabled'] !== false
+}
+
 /** A stream's settings with what an `IcebergDestinationUpdate` changes. @throws AwsProblem */
-export function settingsToUpdate(stream: Stream, update: Input, nowMs: number): StreamInput {
+export function settingsToUpdate(stream: Stream, update: Input, nowMs: number): Asked {
   const { name: _name, delivery = {}, ...now } = stream.definition
   const { settings, delivery: changed } = destinationSettings(update)
-  const destination = isInput(delivery['destination']) ? delivery['destination'] : {}
+  const destination = {
+    ...(isInput(delivery['destination']) ? delivery['destination'] : {}),
+    ...changed.destination,
+  }
   return {
-    ...now,
-    ...settings,
-    buffer: { ...now.buffer, ...settings.buffer },
-    delivery: stored({
-      ...delivery,
-      ...(changed.tableErrorPrefix === undefined ? {} : { tableErrorPrefix: changed.tableErrorPrefix }),
-      destination: { ...destination, ...changed.destination },
-      updatedSeconds: nowMs / 1000,
-    }),
+    settings: {
+      ...now,
+      ...settings,
+      buffer: { ...now.buffer, ...settings.buffer },
+      delivery: stored({
+        ...delivery,
+        ...(changed.tableErrorPrefixes === undefined ? {} : { tableErrorPrefixes: changed.tableErrorPrefixes }),
+        destination,
+        updatedSeconds: nowMs / 1000,
+      }),
+    },
+    tableMayBeMade: tableMayBeMade(destination),
   }
 }
 
@@ -109,39 +118,69 @@ export function encryptionOf(input: Input): Input {
 
 interface Destination {
   settings: Partial<StreamInput>
-  delivery: { destination: Input; tableErrorPrefix?: unknown }
+  delivery: { destination: Input; tableErrorPrefixes?: Record<string, unknown> }
 }
 
 function destinationSettings(destination: Input): Destination {
   known(destination, [...KEPT, ...DONE], 'the Iceberg destination', 'see docs/streams.md')
   if (!['FailedDataOnly', undefined].includes(destination['S3BackupMode'] as string | undefined))
     throw invalidArgument('S3BackupMode: expected FailedDataOnly; all data is in the table')
-  checkProcessing(destination['ProcessingConfiguration'])
-  const table = tableOf(destination['DestinationTableConfigurationList'])
-  if (destination['AppendOnly'] === true && (table?.uniqueKeys.length ?? 0) > 0)
+  const processing = destination['ProcessingConfiguration']
+  const route = routeOf(processing)
+  const tables = tablesOf(destination['DestinationTableConfigurationList'])
+  const [first, ...others] = tables ?? []
+  if (others.length > 0 && route === null)
+    throw invalidArgument(
+      'DestinationTableConfigurationList: several tables need a ProcessingConfiguration of type MetadataExtraction that says which record goes where',
+    )
+  if (destination['AppendOnly'] === true && tables?.some(({ uniqueKeys }) => uniqueKeys.length > 0) === true)
     throw invalidArgument('AppendOnly: a table with UniqueKeys is updated; leave one of the two out')
-  const hints = destination['BufferingHints']
   const evolution = destination['SchemaEvolutionConfiguration']
   return {
     settings: {
-      ...(table === null ? {} : { table: table.name, uniqueKeys: table.uniqueKeys, partitioning: table.partitioning }),
+      ...(first === undefined ? {} : tableSettings(first, others)),
+      ...(isInput(processing) ? { route: route === null ? undefined : routeTo(route, tables) } : {}),
       ...(isInput(evolution) ? { unknownFields: evolution['Enabled'] === true ? 'evolve' : 'dead-letter' } : {}),
-      ...(isInput(hints)
-        ? {
-            buffer: {
-              ...(hints['IntervalInSeconds'] === undefined ? {} : { seconds: Number(hints['IntervalInSeconds']) }),
-              ...(hints['SizeInMBs'] === undefined ? {} : { mebibytes: Number(hints['SizeInMBs']) }),
-            },
-          }
-        : {}),
+      ...bufferOf(destination['BufferingHints']),
+      ...prefixOf(destination['S3Configuration']),
     },
     delivery: {
       destination: Object.fromEntries(
         KEPT.flatMap((name) => (destination[name] === undefined ? [] : [[name, destination[name]]])),
       ),
-      ...(table?.errorPrefix === undefined ? {} : { tableErrorPrefix: table.errorPrefix }),
+      ...(tables === null
+        ? {}
+        : { tableErrorPrefixes: Object.fromEntries(tables.map(({ name, errorPrefix }) => [name, errorPrefix])) }),
     },
   }
+}
+
+function tableSettings(first: Table, others: readonly Table[]): Partial<StreamInput> {
+  const { name, uniqueKeys, partitioning } = first
+  return {
+    table: name,
+    uniqueKeys,
+    partitioning,
+    tables: Object.fromEntries(
+      others.map((other) => [other.name, { uniqueKeys: other.uniqueKeys, partitioning: other.partitioning }]),
+    ),
+  }
+}
+
+function bufferOf(hints: unknown): Partial<StreamInput> {
+  if (!isInput(hints)) return {}
+  const { IntervalInSeconds: seconds, SizeInMBs: mebibytes } = hints
+  return {
+    buffer: {
+      ...(seconds === undefined ? {} : { seconds: Number(seconds) }),
+      ...(mebibytes === undefined ? {} : { mebibytes: Number(mebibytes) }),
+    },
+  }
+}
+
+function prefixOf(bucket: unknown): Partial<StreamInput> {
+  const prefix = isInput(bucket) ? bucket['ErrorOutputPrefix'] : undefined
+  return typeof prefix === 'string' ? { errorOutputPrefix: prefix } : {}
 }
 
 interface Table {
@@ -151,14 +190,19 @@ interface Table {
   errorPrefix: unknown
 }
 
-function tableOf(list: unknown): Table | null {
+function tablesOf(list: unknown): Table[] | null {
   if (list === undefined) return null
-  if (!Array.isArray(list) || list.length !== 1 || !isInput(list[0]))
-    throw invalidArgument(
-      `DestinationTableConfigurationList: expected one table, got ${Array.isArray(list) ? list.length : 'no list'}; make a stream for each table, or route by the stream's own settings`,
-    )
-  const [table] = list
-  const where = 'DestinationTableConfigurationList[0]'
+  if (!Array.isArray(list) || list.length === 0)
+    throw invalidArgument('DestinationTableConfigurationList: expected one table or more')
+  const tables = list.map((table: unknown, at) => tableOf(table, `DestinationTableConfigurationList[${at}]`))
+  const twice = tables.find(({ name }, at) => tables.findIndex((other) => other.name === name) !== at)
+  if (twice !== undefined)
+    throw invalidArgument(`DestinationTableConfigurationList: the table ${twice.name} is there twice`)
+  return tables
+}
+
+function tableOf(table: unknown, where: string): Table {
+  if (!isInput(table)) throw missing(lower(where))
   known(
     table,
     ['DestinationDatabaseName', 'DestinationTableName', 'PartitionSpec', 'S3ErrorOutputPrefix', 'UniqueKeys'],
@@ -193,22 +237,59 @@ function texts(value: unknown, where: string): string[] {
   throw invalidArgument(`${where}: expected texts that are not empty`)
 }
 
+/** Where records go, as expressions by the members of the stream's setting `route`. */
+type Route = Partial<Record<'database' | 'table' | 'operation', string>>
+
+const ROUTE_MEMBERS: Readonly<Record<string, keyof Route>> = {
+  destinationDatabaseName: 'database',
+  destinationTableName: 'table',
+  operation: 'operation',
+}
+
 /**
- * What the service would do with records on their way: taking JSON objects apart that come in one record is done here in any case, a
- * line end behind each record has no meaning in a table; everything else is configured with the stream.
+ * What the service would do with records on their way. Extracting metadata is routing. Taking JSON objects apart that come in one
+ * record is done here in any case, and a line end behind each record has no meaning in a table; a function is configured with the
+ * stream, since one of the service's cannot be called from here.
  */
-function checkProcessing(processing: unknown): void {
-  if (!isInput(processing) || processing['Enabled'] !== true) return
+function routeOf(processing: unknown): Route | null {
+  if (!isInput(processing) || processing['Enabled'] !== true) return null
   const processors = processing['Processors']
+  let route: Route | null = null
   for (const processor of Array.isArray(processors) ? processors : []) {
     const type = isInput(processor) ? processor['Type'] : undefined
     const parameters = isInput(processor) && Array.isArray(processor['Parameters']) ? processor['Parameters'] : []
     if (type === 'AppendDelimiterToRecord') continue
     if (type === 'RecordDeAggregation' && parameterOf(parameters, 'SubRecordType') === 'JSON') continue
-    throw invalidArgument(
-      `ProcessingConfiguration: a processor of type ${JSON.stringify(type ?? null).slice(0, 80)} is not run here; give the stream a transform or a route by its own settings (docs/streams.md)`,
-    )
+    if (type !== 'MetadataExtraction')
+      throw invalidArgument(
+        `ProcessingConfiguration: a processor of type ${JSON.stringify(type ?? null).slice(0, 80)} is not run here; give the stream a transform by its own settings (docs/streams.md)`,
+      )
+    route = queryRoute(String(parameterOf(parameters, 'MetadataExtractionQuery') ?? ''))
   }
+  return route
+}
+
+/** `{destinationDatabaseName: .a, destinationTableName: .b, operation: .c}`, with a path or a text in quotes for each. */
+function queryRoute(query: string): Route {
+  const inside = /^\s*\{(.*)\}\s*$/s.exec(query)?.[1] ?? ''
+  const route: Route = {}
+  for (const [, quoted, bare, expression = ''] of inside.matchAll(
+    /\s*(?:"(\w+)"|(\w+))\s*:\s*((?:"(?:[^"\\]|\\.)*"|[^",])+?)\s*(?:,|$)/g,
+  )) {
+    const name = ROUTE_MEMBERS[quoted ?? bare ?? '']
+    if (name !== undefined) route[name] = expression
+  }
+  const members = inside.split(/,(?=(?:[^"]*"[^"]*")*[^"]*$)/).filter((part) => part.trim() !== '')
+  if (members.length === 0 || members.length !== Object.keys(route).length)
+    throw invalidArgument(
+      'MetadataExtractionQuery: expected {destinationDatabaseName: …, destinationTableName: …, operation: …} with a path (.a.b) or a text in quotes for each; other routes are configured with the stream (docs/streams.md)',
+    )
+  return route
+}
+
+/** @param tables those that are configured; records go to no others */
+function routeTo(route: Route, tables: readonly Table[] | null): StreamInput['route'] {
+  return { ...route, ...(tables === null ? {} : { destinations: tables.map(({ name }) => name) }) }
 }
 
 function parameterOf(parameters: readonly unknown[], name: string): unknown {

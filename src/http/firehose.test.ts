@@ -205,12 +205,15 @@ test('a stream is made with everything that its client says, described so, chang
     assert.equal(typeof after['LastUpdateTimestamp'], 'number')
     assert.deepEqual(after.Destinations[0]?.IcebergDestinationDescription['RetryOptions'], { DurationInSeconds: 300 })
     assert.match(String(await update('1', hints)), /^400 ConcurrentModificationException/)
-    const elsewhere = { DestinationDatabaseName: 'demo', DestinationTableName: 'else' }
-    assert.match(
-      String(await update('2', { IcebergDestinationUpdate: { DestinationTableConfigurationList: [elsewhere] } })),
-      /^400 InvalidArgumentException: .*cannot be changed/,
-    )
+    const elsewhere = (table: string) => ({
+      IcebergDestinationUpdate: {
+        DestinationTableConfigurationList: [{ DestinationDatabaseName: 'demo', DestinationTableName: table }],
+      },
+    })
+    assert.match(String(await update('2', elsewhere('events'))), /^400 ResourceInUseException: .*stream events/)
     const put = { DeliveryStreamName: 'made', Record: { Data: base64({ id: 7 }) } }
+    assert.match(JSON.stringify(await call(http, 'PutRecord', put)), /"RecordId":"\d{20}","Encrypted":false/)
+    assert.deepEqual(await update('2', elsewhere('else')), {})
     assert.match(JSON.stringify(await call(http, 'PutRecord', put)), /"RecordId":"\d{20}","Encrypted":false/)
     assert.deepEqual(await call(http, 'DeleteDeliveryStream', { DeliveryStreamName: 'made' }), {})
     assert.match(String(await call(http, 'DescribeDeliveryStream', { DeliveryStreamName: 'made' })), /ResourceNotFound/)
@@ -220,6 +223,7 @@ test('a stream is made with everything that its client says, described so, chang
       'the configuration names it',
     )
     assert.deepEqual(await http.bench.sql('SELECT id FROM demo.there'), [{ id: 7n }])
+    assert.deepEqual(await http.bench.sql('SELECT id FROM demo."else"'), [{ id: 7n }], 'made by its first record')
   })
 })
 
@@ -245,17 +249,81 @@ test('what cannot be done is refused by name, and nothing is passed over', async
     await refused({ DeliveryStreamType: 'KinesisStreamAsSource', ...destination('there') }, /expected DirectPut/)
     await refused(destination('there', { Unheard: 1 }), /Unheard cannot be done/)
     await refused(destination('there', processing('Lambda', [['LambdaArn', 'a']])), /type "Lambda" is not run here/)
-    await refused(destination('there', processing('MetadataExtraction')), /type "MetadataExtraction"/)
+    for (const query of ['', '.type', '{}', '{destinationTableName}', '{tableName: .a}', '{operation: .a, x: .b}'])
+      await refused(
+        destination('there', processing('MetadataExtraction', [['MetadataExtractionQuery', query]])),
+        /MetadataExtractionQuery: expected/,
+      )
+    const two = ['there', 'other'].map((table) => ({ DestinationDatabaseName: 'demo', DestinationTableName: table }))
+    await refused(destination('there', { DestinationTableConfigurationList: two }), /several tables need/)
+    await refused(destination('there', { DestinationTableConfigurationList: [two[0], two[0]] }), /there twice/)
     await refused(destination('there', processing('RecordDeAggregation', [['SubRecordType', 'DELIMITED']])), /not run/)
     await refused(destination('there', { S3BackupMode: 'AllData' }), /expected FailedDataOnly/)
     await refused(destination('there', { AppendOnly: true }, { UniqueKeys: ['id'] }), /AppendOnly/)
     await refused(destination('there', { BufferingHints: { SizeInMBs: 129 } }), /buffer\.mebibytes/)
     await refused(destination('there', {}, { Other: 1 }), /Other cannot be done/)
-    await refused(destination('there', { DestinationTableConfigurationList: [] }), /expected one table, got 0/)
+    await refused(destination('there', { DestinationTableConfigurationList: [] }), /expected one table or more/)
     await refused(destination('none', { TableCreationConfiguration: { Enabled: false } }), /there is no table/)
     await refused({ ...destination('there'), Tags: [{ Key: 'aws:x' }] }, /^400 ValidationException/)
     const done = destination('there', processing('RecordDeAggregation', [['SubRecordType', 'JSON']]))
     assert.match(JSON.stringify(await call(http, 'CreateDeliveryStream', { DeliveryStreamName: 'x', ...done })), /ARN/)
+  })
+})
+
+test('tables that are not there are made from the first records, and records are routed among several', async () => {
+  await withServer({}, {}, async (http) => {
+    const table = (name: string, more: object = {}) => ({
+      DestinationDatabaseName: 'demo',
+      DestinationTableName: name,
+      ...more,
+    })
+    const tables = [
+      table('orders', { UniqueKeys: ['id'] }),
+      table('visits', { PartitionSpec: { Identity: [{ SourceName: 'page' }] }, S3ErrorOutputPrefix: 'visits/' }),
+    ]
+    const query = '{destinationDatabaseName: "demo", "destinationTableName": .kind, operation: .op // "insert"}'
+    const extraction = {
+      Enabled: true,
+      Processors: [
+        {
+          Type: 'MetadataExtraction',
+          Parameters: [
+            { ParameterName: 'MetadataExtractionQuery', ParameterValue: query },
+            { ParameterName: 'JsonParsingEngine', ParameterValue: 'JQ-1.6' },
+          ],
+        },
+      ],
+    }
+    const made = {
+      DeliveryStreamName: 'made',
+      ...destination('orders', {
+        DestinationTableConfigurationList: tables,
+        ProcessingConfiguration: extraction,
+      }),
+    }
+    assert.match(JSON.stringify(await call(http, 'CreateDeliveryStream', made)), /ARN/)
+    const { IcebergDestinationDescription: shown } = (await described(http, 'made')).Destinations[0]!
+    assert.deepEqual(shown['DestinationTableConfigurationList'], tables)
+    assert.deepEqual(shown['ProcessingConfiguration'], extraction)
+    const records = [
+      { kind: 'orders', id: 1, price: 1.5 },
+      { kind: 'visits', page: '/', at: 1 },
+      { kind: 'orders', id: 1, price: 2.5, op: 'update' },
+      { kind: 'others', id: 1 },
+    ]
+    const put = { DeliveryStreamName: 'made', Records: records.map((record) => ({ Data: base64(record) })) }
+    const { RequestResponses } = (await call(http, 'PutRecordBatch', put)) as {
+      RequestResponses: { RecordId: string }[]
+    }
+    assert.deepEqual(
+      RequestResponses.map(({ RecordId }) => RecordId.slice(0, 11)),
+      ['00000000000', '00000000000', '00000000000', 'dead-letter'],
+    )
+    await http.bench.engine.drain()
+    assert.deepEqual(await http.bench.sql('SELECT id, price FROM demo.orders'), [{ id: 1n, price: 2.5 }])
+    assert.deepEqual(await http.bench.sql('SELECT page FROM demo.visits'), [{ page: '/' }])
+    const [file] = await http.bench.sql('SELECT partition.page AS page FROM demo.visits.files')
+    assert.deepEqual(file, { page: '/' })
   })
 })
 

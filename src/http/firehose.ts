@@ -5,7 +5,7 @@
  * is taken as the idempotency key: a record whose answer was lost is not taken twice.
  */
 import { isFault } from '../base/fault.ts'
-import type { Identity, Stream, Streams } from '../service/streams/streams.ts'
+import type { Identity, Stream, StreamInput, Streams } from '../service/streams/streams.ts'
 import type { Scope } from './access.ts'
 import { ACCOUNT, AwsProblem, invalidArgument, missing, validation } from './aws-problem.ts'
 import { batchResponse, DESTINATION_ID, describe, listNames, recordResponse, streamArn } from './delivery.ts'
@@ -145,22 +145,30 @@ function list({ streams, visible }: AwsCall, input: Input): object {
 }
 
 async function create(call: AwsCall, input: Input): Promise<object> {
-  const { streams, region, tableExists } = call
+  const { streams, region } = call
   const name = nameOf(input)
   call.require(name)
   if (streams.names().includes(name))
     throw new AwsProblem('ResourceInUseException', `Firehose ${name} under accountId ${ACCOUNT} already exists`)
   const { settings, tableMayBeMade } = settingsToCreate(input)
   const tags = input['Tags'] === undefined ? null : tagsOf(input['Tags'])
-  const thereAlready = await tableExists(settings.table)
-  if (!thereAlready && !tableMayBeMade)
-    throw invalidArgument(`there is no table ${settings.table}, and TableCreationConfiguration says not to make it`)
-  await streams.create(name, thereAlready ? settings : { ...settings, unknownFields: 'evolve' })
+  await streams.create(name, await withTables(call, settings, tableMayBeMade))
   if (tags !== null) tagStream(streams, name, tags)
   return { DeliveryStreamARN: streamArn(name, region) }
 }
 
-async function update({ streams, sender }: AwsCall, stream: Stream, input: Input): Promise<object> {
+/** Settings that make the tables that are not there: nobody says what columns they have, so their first records do. */
+async function withTables({ tableExists }: AwsCall, settings: StreamInput, mayBeMade: boolean): Promise<StreamInput> {
+  const tables = [settings.table, ...Object.keys(settings.tables ?? {})]
+  const there = await Promise.all(tables.map(tableExists))
+  const absent = tables.filter((_, at) => there[at] === false)
+  if (absent.length === 0 || settings.columns !== undefined) return settings
+  if (!mayBeMade)
+    throw invalidArgument(`there is no table ${absent.join(', ')}, and TableCreationConfiguration says not to make it`)
+  return { ...settings, unknownFields: 'evolve' }
+}
+
+async function update(call: AwsCall, stream: Stream, input: Input): Promise<object> {
   const version = input['CurrentDeliveryStreamVersionId']
   if (typeof version !== 'string') throw missing('currentDeliveryStreamVersionId')
   if (typeof input['DestinationId'] !== 'string') throw missing('destinationId')
@@ -177,7 +185,8 @@ async function update({ streams, sender }: AwsCall, stream: Stream, input: Input
       'ConcurrentModificationException',
       `Cannot update firehose: ${stream.name} since the current version id: ${stream.version} and specified version id: ${version.slice(0, 50)} do not match`,
     )
-  await streams.update(stream.name, settingsToUpdate(stream, changes, sender.clock.nowMs()))
+  const { settings, tableMayBeMade } = settingsToUpdate(stream, changes, call.sender.clock.nowMs())
+  await call.streams.update(stream.name, await withTables(call, settings, tableMayBeMade))
   return {}
 }
 
