@@ -1,4 +1,5 @@
 /** What the catalog's tables are, as plain facts for people and programs. */
+import { isFault } from '../base/fault.ts'
 import { ident } from '../duck/duck.ts'
 import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
 import { currentSnapshot } from '../iceberg/spec/history.ts'
@@ -30,6 +31,17 @@ export async function listTables({ catalog }: Reader): Promise<TableFacts[]> {
     }
   }
   return tables
+}
+
+/** @param table `namespace.name`. @throws Fault `invalid` for a name that is none */
+export async function tableExists({ catalog }: Pick<Reader, 'catalog'>, table: string): Promise<boolean> {
+  try {
+    await catalog.load(parseIdent(table))
+    return true
+  } catch (error) {
+    if (isFault(error, 'not-found')) return false
+    throw error
+  }
 }
 
 export interface ColumnFacts {

@@ -4,9 +4,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { isFault } from '../base/fault.ts'
+import { tableExists } from '../app/tables.ts'
 import { limits } from '../base/limits.ts'
-import { type Catalog, parseIdent } from '../iceberg/catalog/catalog.ts'
 import { readPacked, unpackBody } from './body.ts'
 import { type Context, withHold } from './context.ts'
 import { offsetHeaders } from './delivery.ts'
@@ -32,7 +31,7 @@ export function addFirehoseApi(context: Context): void {
         sender: { key, origin: gate.originOf(request), rates: gate.rates, clock, onTaken: metrics.taken },
         require: (stream) => gate.requireAws(key, scope, stream),
         visible: (name) => gate.may(key, 'read', name),
-        tableExists: (table) => tableExists(reader.catalog, table),
+        tableExists: (table) => tableExists(reader, table),
         onEnd: (end) => offsetHeaders(reply, end, null),
       })
       return awsReply(reply, request, 200, answer)
@@ -49,14 +48,4 @@ export function awsReply(reply: FastifyReply, request: FastifyRequest, status: n
     .header('x-amz-id-2', randomBytes(48).toString('base64'))
     .serializer((value: unknown) => JSON.stringify(value))
     .send(body)
-}
-
-async function tableExists(catalog: Catalog, table: string): Promise<boolean> {
-  try {
-    await catalog.load(parseIdent(table))
-    return true
-  } catch (error) {
-    if (isFault(error, 'not-found')) return false
-    throw error
-  }
 }
