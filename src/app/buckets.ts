@@ -32,13 +32,18 @@ export class Buckets {
     this.#directories = directories
   }
 
-  static async open(config: Config, configDir: string, directories: KnownDirectories): Promise<Buckets> {
+  static async open(
+    config: Config,
+    configDir: string,
+    directories: KnownDirectories,
+    onWarning: (message: string) => void,
+  ): Promise<Buckets> {
     const extractors = config.objects.extractors.map(({ module, name }) => ({
       module: path.resolve(configDir, module),
       ...(name === undefined ? {} : { name }),
     }))
     return new Buckets(
-      await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism() }),
+      await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism(), onWarning }),
       directories,
     )
   }

@@ -36,6 +36,8 @@ export interface EngineOptions {
   /** What the operator should know and nothing fails by. */
   onNotice?: (text: string) => void
   onProgress?: (counts: ObjectsCounts) => void
+  /** Told in a sentence of what is odd and does not stop the work. */
+  onWarning?: (message: string) => void
 }
 
 export interface Engine extends Reader {
@@ -141,7 +143,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       throw new Fault('corrupt', `${file} ${trouble}; run tidewater doctor --repair to mend it`, { path: file })
     }
     const directories = await KnownDirectories.open(home.stateDir)
-    const buckets = await Buckets.open(config, options.configDir, directories)
+    const buckets = await Buckets.open(config, options.configDir, directories, (message) =>
+      options.onWarning?.(message),
+    )
     closers.push(() => buckets.close())
     const objects = new ObjectsService({
       objects: objectsLog,

@@ -35,9 +35,14 @@ export async function settingOf(options: HomeOptions): Promise<Setting> {
   return { home: homeAt(options.home), config, configDir: file === null ? process.cwd() : path.dirname(file), notes }
 }
 
+/** One line on standard error; the work goes on. */
+export function warn(message: string): void {
+  process.stderr.write(`tidewater: ${message}\n`)
+}
+
 /** Opens the engine, runs `work`, and closes it whatever happens. */
 export async function withEngine<T>(options: EngineOptions, work: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await openEngine(options)
+  const engine = await openEngine({ onWarning: warn, ...options })
   let result: T
   try {
     result = await work(engine)

@@ -283,3 +283,71 @@ test('the signal, the window and close end waiting with a fault', async () => {
   await closing
   await assert.rejects(pool.extract(task()), (error) => isFault(error, 'cancelled'))
 })
+
+test('a rejection that nobody handles is a fault of the object whose extractor left it, and of no other', async () => {
+  const stray = extractor(
+    'stray',
+    `async function extract(s, b) {
+      await b.read(0, 4)
+      if (s.key.startsWith('bad')) Promise.reject(new Error('late'))
+      return { stray: s.key }
+    }`,
+  )
+  const keys = Array.from({ length: 6 }, (_, i) => [`ok${i}.jpg`, `bad${i}.jpg`]).flat()
+  await withPool({ extractors: [stray], limits: small }, async (pool) => {
+    const results = await Promise.all(keys.map((key) => pool.extract(task(key))))
+    for (const [i, key] of keys.entries()) {
+      const { metadata, faults } = results[i]!
+      assert.ok('image' in metadata && 'exif' in metadata, key)
+      assert.equal(metadata['stray'], key)
+      const late = { extractor: 'stray', kind: 'crash', message: 'late' }
+      assert.deepEqual(faults, key.startsWith('bad') ? [late] : [], key)
+    }
+  })
+})
+
+test('what fails after its object was answered costs no object anything, and is told once', async () => {
+  const slow = extractor(
+    'slow',
+    `async function extract(s) {
+      if (s.key.startsWith('bad')) setTimeout(() => { throw new Error('much later') }, 20)
+      if (s.key.startsWith('ok')) await new Promise((r) => setTimeout(r, 60))
+      return { slow: s.key }
+    }`,
+  )
+  const warnings: string[] = []
+  const onWarning = (message: string) => void warnings.push(message)
+  await withPool({ extractors: [slow], onWarning, limits: { timeMs: 4000 } }, async (pool) => {
+    const keys = ['bad1.jpg', 'bad2.jpg', 'ok1.jpg', 'ok2.jpg']
+    for (const [i, { metadata, faults }] of (await Promise.all(keys.map((key) => pool.extract(task(key))))).entries()) {
+      assert.deepEqual(faults, [], keys[i]!)
+      assert.ok('exif' in metadata && metadata['slow'] === keys[i], keys[i])
+    }
+  })
+  assert.deepEqual(warnings.length, 1)
+  assert.match(warnings[0]!, /the extractor slow left something behind .*much later/)
+})
+
+test('a thread that an extractor ends later costs the next object nothing', async () => {
+  const exits = extractor(
+    'exits',
+    `async function extract(s) { if (s.key === 'bad.jpg') setTimeout(() => process.exit(3), 30); return { exits: s.key } }`,
+  )
+  await withPool({ extractors: [exits], limits: { timeMs: 4000 } }, async (pool) => {
+    assert.deepEqual((await pool.extract(task('bad.jpg'))).faults, [])
+    // A block as long as blocks may be, so that a second read is needed: it comes when the thread has ended.
+    const long = new Uint8Array(2 + 65_537 + photo.length)
+    long.set([0xff, 0xd8, 0xff, 0xe2, 0xff, 0xff])
+    long.set(photo.subarray(2), 2 + 65_537)
+    let late = 0
+    const read = async (start: number, end: number) => {
+      if (start > 0 && late++ === 0) await new Promise((resolve) => setTimeout(resolve, 150))
+      return long.subarray(start, end)
+    }
+    const { metadata, faults } = await pool.extract({ ...task('next.jpg', long), read } as ExtractTask)
+    assert.ok(late > 1, 'it was tried again')
+    assert.equal((metadata['image'] as { [key: string]: Json })['image_width'], 96)
+    assert.deepEqual(faults, [])
+    assert.equal(metadata['exits'], 'next.jpg')
+  })
+})

@@ -4,7 +4,9 @@
  * Each worker runs one object at a time, with a few more already handed over so that it never waits for this thread. An
  * extractor that passes its time, memory or crashes takes its worker down; the object gets a fault for that extractor and
  * goes on with the next one in a fresh worker, and the objects behind it are handed out again. So every object that was
- * taken gets exactly one answer, after at most (extractors of the operator + 2) attempts.
+ * taken gets exactly one answer, after at most (extractors of the operator + 3) attempts. What an extractor left behind for
+ * another object must not cost this one anything: a failure of it is told under the call that caused it (`worker.ts`), and
+ * when the built-in extractors die in a worker that has run others, they are tried again in a fresh one.
  */
 import { availableParallelism } from 'node:os'
 import { Fault, messageOf } from '../base/fault.ts'
@@ -25,6 +27,8 @@ export interface ExtractPoolOptions {
   extractors?: readonly ExtractorModule[]
   /** Threads; by default as many as cores. */
   workers?: number
+  /** Told once per extractor of the operator's that fails after its object has been answered. */
+  onWarning?: (message: string) => void
   limits?: Partial<ExtractLimits>
 }
 
@@ -59,6 +63,8 @@ interface Job {
   bytesRead: number
   /** Deaths before anything was reported. */
   silentDeaths: number
+  /** The built-in extractors have been given a second try. */
+  isRetried: boolean
   resolve: (extraction: Extraction) => void
   reject: (error: Error) => void
 }
@@ -81,6 +87,10 @@ class Pool implements ExtractPool {
   readonly #threads: ThreadPool<Job, ToWorker, FromWorker>
   readonly #queue: Job[] = []
   readonly #jobs = new Map<number, Job>()
+  readonly #onWarning: (message: string) => void
+  readonly #warned = new Set<string>()
+  /** Workers in which an extractor of the operator's own has run, and may have left something behind. */
+  readonly #ranModules = new WeakSet<ExtractThread>()
   #builtin = 0
   #nextId = 1
   #broken: Fault | null = null
@@ -88,6 +98,7 @@ class Pool implements ExtractPool {
 
   constructor(options: ExtractPoolOptions) {
     this.#limits = { ...defaultLimits, ...options.limits }
+    this.#onWarning = options.onWarning ?? (() => undefined)
     const { bytesMax, readsMax, headBytes, timeMs, heapMiB } = this.#limits
     const size = Math.max(1, options.workers ?? availableParallelism())
     this.#threads = new ThreadPool({
@@ -102,7 +113,7 @@ class Pool implements ExtractPool {
       next: () => this.#next(),
       hasMore: () => this.#queue.length > 0,
       onMessage: (worker, message) => this.#onMessage(worker, message),
-      onDeath: (death, current, rest) => this.#onDeath(death, current, rest),
+      onDeath: (death, current, rest, worker) => this.#onDeath(death, current, rest, worker),
       onBroken: (fault) => this.#onBroken(fault),
     })
   }
@@ -136,6 +147,7 @@ class Pool implements ExtractPool {
         outcomes: [],
         bytesRead: 0,
         silentDeaths: 0,
+        isRetried: false,
         resolve,
         reject,
       }
@@ -214,6 +226,7 @@ class Pool implements ExtractPool {
         job.bytesRead += message.bytesRead
         job.running = message.next
         job.silentDeaths = 0
+        this.#ranModules.add(worker)
         worker.restartTimer()
         return
       }
@@ -222,6 +235,9 @@ class Pool implements ExtractPool {
         if (job !== undefined) void this.#serve(worker, job, message)
         return
       }
+      case 'stray':
+        this.#onStray(worker, message)
+        return
       case 'done': {
         const job = worker.take(message.id)
         if (job !== undefined) {
@@ -232,6 +248,19 @@ class Pool implements ExtractPool {
         this.#threads.wake()
         return
       }
+    }
+  }
+
+  #onStray(worker: ExtractThread, { id, extractor, isRunning, message }: Extract<FromWorker, { kind: 'stray' }>): void {
+    const job = worker.current(id)
+    if (job !== undefined && isRunning) worker.kill(message)
+    else if (job !== undefined) job.outcomes.push(crashed(extractor, 'crash', message))
+    else if (!this.#warned.has(extractor)) {
+      this.#warned.add(extractor)
+      this.#onWarning(
+        `the extractor ${extractor} left something behind that failed after its object was done: ${message}; ` +
+          'await what it starts, so that a failure stands in the row of its object',
+      )
     }
   }
 
@@ -252,9 +281,18 @@ class Pool implements ExtractPool {
   }
 
   /** A worker is gone: its current object gets the fault, the others go to the front of the queue. */
-  #onDeath({ kind, message }: ThreadDeath, current: Job | undefined, rest: readonly Job[]): void {
+  #onDeath(
+    { kind, message }: ThreadDeath,
+    current: Job | undefined,
+    rest: readonly Job[],
+    worker: ExtractThread,
+  ): void {
     this.#queue.unshift(...rest)
-    if (current !== undefined && this.#jobs.has(current.id)) this.#blame(current, kind, message)
+    if (current === undefined || !this.#jobs.has(current.id)) return
+    if (current.running < 0 && this.#ranModules.has(worker) && !current.isRetried) {
+      current.isRetried = true
+      this.#queue.unshift(current)
+    } else this.#blame(current, kind, message)
   }
 
   /** Records the fault for the extractors that were running, and lets the object go on with the next. */
@@ -263,9 +301,7 @@ class Pool implements ExtractPool {
     const end = job.running >= 0 ? first + 1 : Math.max(this.#builtin, first + 1)
     const isHopeless = job.running < 0 && ++job.silentDeaths > 1
     const names = isHopeless ? ['read'] : this.extractors.slice(first, end).map(({ name }) => name)
-    for (const extractor of names) {
-      job.outcomes.push({ extractor, facts: {}, bytesAtMost: 2, faults: [{ extractor, kind, message }] })
-    }
+    for (const extractor of names) job.outcomes.push(crashed(extractor, kind, message))
     job.from = end
     if (isHopeless || job.from >= this.extractors.length) this.#finish(job)
     else this.#queue.unshift(job)
@@ -291,6 +327,10 @@ class Pool implements ExtractPool {
     for (const job of [...this.#jobs.values()]) this.#reject(job, this.#broken)
     this.#queue.length = 0
   }
+}
+
+function crashed(extractor: string, kind: 'timeout' | 'crash', message: string): Outcome {
+  return { extractor, facts: {}, bytesAtMost: 2, faults: [{ extractor, kind, message }] }
 }
 
 function cancelled(by: string): Fault {

@@ -47,6 +47,11 @@ export type FromWorker =
   /** The extractor at `next` begins; what was finished before it is safe. */
   | { kind: 'progress'; id: number; next: number; outcomes: Outcome[]; bytesRead: number }
   | { kind: 'read'; id: number; read: number; start: number; end: number }
+  /**
+   * Something that an extractor of the operator's own left behind has failed. `isRunning`: that call is still under way and
+   * will not come to its end; otherwise it has returned, and what it returned holds.
+   */
+  | { kind: 'stray'; id: number; extractor: string; isRunning: boolean; message: string }
   | { kind: 'done'; id: number; outcomes: Outcome[]; bytesRead: number }
 
 /** A fault as data: errors lose their class between threads. */

@@ -2,14 +2,19 @@
  * A worker of the pool: takes one object after the other, runs the extractors on it and reports. It may be terminated at
  * any moment and keeps nothing between objects. Before an extractor of the operator's own begins, what is finished is
  * reported, so that the death of this thread costs only the extractor that caused it.
+ *
+ * An extractor may also leave something behind that fails after it has returned: a promise that nobody awaits, a timer.
+ * Each call has its own async context, so such a failure is told under the call that caused it, whatever runs by then.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate } from 'node:timers/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { must } from '../base/assert.ts'
 import { Fault, messageOf } from '../base/fault.ts'
-import type { Extractor, RangeReader } from './extract.ts'
+import type { Extractor, ExtractSubject, RangeReader } from './extract.ts'
 import { openFile } from './local-file.ts'
 import { type FromWorker, fromWire, type TaskMessage, type ToWorker, type WorkerSetup } from './protocol.ts'
-import { builtinExtractors, failed, type Outcome, runExtractor, sniffSubject } from './registry.ts'
+import { builtinExtractors, failed, faultOf, type Outcome, runExtractor, sniffSubject } from './registry.ts'
 import { BoundedSource } from './source.ts'
 import { assertDistinct, loadExtractor } from './user-extractor.ts'
 
@@ -20,6 +25,21 @@ const tasks: TaskMessage[] = []
 const reads = new Map<number, { resolve: (bytes: Uint8Array) => void; reject: (error: Error) => void }>()
 let nextRead = 1
 let isBusy = false
+let isReady = false
+
+/** One call of an extractor of the operator's own, or the loading of its module. */
+interface Call {
+  /** Of the task; 0 while the module is loaded. */
+  id: number
+  extractor: string
+  state: 'running' | 'settling' | 'over'
+  /** Failures beside what it returned or threw. */
+  strays: unknown[]
+}
+
+const calls = new AsyncLocalStorage<Call>()
+/** Failures that are told of one call. */
+const STRAYS_MAX = 4
 
 function send(message: FromWorker): void {
   port.postMessage(message)
@@ -38,6 +58,43 @@ function remoteReader(task: TaskMessage): RangeReader {
   }
 }
 
+/** Runs an extractor of the operator's own, and adds to its faults what it left behind. */
+function runCall(id: number): typeof runExtractor {
+  return async (extractor: Extractor, subject: ExtractSubject, source: BoundedSource): Promise<Outcome | null> => {
+    const { name } = extractor
+    const call: Call = { id, extractor: name, state: 'running', strays: [] }
+    const outcome = await calls.run(call, () => runExtractor(extractor, subject, source))
+    call.state = 'settling'
+    // Rejections that nobody handles are told when the microtasks have run.
+    await setImmediate()
+    call.state = 'over'
+    if (call.strays.length === 0) return outcome
+    const faults = call.strays.map((error) => faultOf(name, error))
+    return outcome === null
+      ? { extractor: name, facts: {}, bytesAtMost: 2, faults }
+      : { ...outcome, faults: [...outcome.faults, ...faults] }
+  }
+}
+
+/** A failure that no `await` saw. @param isFatal the call that caused it cannot be expected to go on */
+function onStray(error: unknown, isFatal: boolean): void {
+  const call = calls.getStore()
+  // Nobody's, or a module that cannot be loaded: the thread ends by it, as it would without a handler.
+  if (call === undefined || !isReady) {
+    process.removeAllListeners('uncaughtException')
+    process.removeAllListeners('unhandledRejection')
+    queueMicrotask(() => {
+      throw error
+    })
+    return
+  }
+  if (call.strays.push(error) > STRAYS_MAX) call.strays.pop()
+  else if (call.state === 'over' || (call.state === 'running' && isFatal)) {
+    const { message } = faultOf(call.extractor, error)
+    send({ kind: 'stray', id: call.id, extractor: call.extractor, isRunning: call.state === 'running', message })
+  }
+}
+
 async function runTask(task: TaskMessage, extractors: readonly Extractor[]): Promise<void> {
   let outcomes: Outcome[] = []
   let bytesRead = 0
@@ -53,7 +110,11 @@ async function runTask(task: TaskMessage, extractors: readonly Extractor[]): Pro
           bytesRead = source.bytesRead
           outcomes = []
         }
-        const outcome = await runExtractor(extractors[i]!, { ...subject }, source)
+        const outcome = await (i < builtinExtractors.length ? runExtractor : runCall(task.id))(
+          extractors[i]!,
+          { ...subject },
+          source,
+        )
         if (outcome !== null) outcomes.push(outcome)
       }
       bytesRead = source.bytesRead - bytesRead
@@ -84,8 +145,13 @@ function onBytes({ read, bytes, fault }: Extract<ToWorker, { kind: 'bytes' }>): 
 }
 
 try {
+  process.on('uncaughtException', (error) => onStray(error, true))
+  process.on('unhandledRejection', (error) => onStray(error, false))
   const extractors = [...builtinExtractors]
-  for (const module of modules) extractors.push(await loadExtractor(module))
+  for (const module of modules) {
+    const call: Call = { id: 0, extractor: module.name ?? module.module, state: 'over', strays: [] }
+    extractors.push(await calls.run(call, () => loadExtractor(module)))
+  }
   assertDistinct(extractors)
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'bytes') onBytes(message)
@@ -94,6 +160,7 @@ try {
       void drain(extractors)
     }
   })
+  isReady = true
   send({
     kind: 'ready',
     extractors: extractors.map(({ name, version }) => ({ name, version })),

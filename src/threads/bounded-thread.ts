@@ -139,6 +139,12 @@ export class BoundedThread<J extends Job, To, From extends FromThread> {
     }
   }
 
+  /** Ends the thread as if it had died by itself. */
+  kill(message: string): void {
+    this.#die('crash', message)
+    void this.terminate()
+  }
+
   async terminate(): Promise<void> {
     this.#isDead = true
     await this.#thread.terminate()

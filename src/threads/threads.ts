@@ -67,7 +67,7 @@ export interface PoolOptions<J extends Job, To, From extends FromThread> {
   hasMore(): boolean
   onMessage(thread: BoundedThread<J, To, From>, message: From): void
   /** A thread is gone: the job that ran, and those behind it. Another thread comes. */
-  onDeath(death: ThreadDeath, current: J | undefined, rest: readonly J[]): void
+  onDeath(death: ThreadDeath, current: J | undefined, rest: readonly J[], thread: BoundedThread<J, To, From>): void
   /** No thread starts any more: the pool is closed. */
   onBroken(fault: Fault): void
 }
@@ -157,7 +157,7 @@ export class ThreadPool<J extends Job, To, From extends FromThread> {
   #onDeath(thread: BoundedThread<J, To, From>, death: ThreadDeath): void {
     if (!this.#threads.delete(thread) || this.#isClosed) return
     const [current, ...rest] = thread.jobs
-    this.#options.onDeath(death, current, rest)
+    this.#options.onDeath(death, current, rest, thread)
     if (!thread.isReady && ++this.#falseStarts >= FALSE_STARTS_MAX) {
       this.break(new Fault('unavailable', `No ${this.#options.what} worker starts: ${death.message}`))
       return
