@@ -48,9 +48,19 @@ export class Buckets {
     )
   }
 
-  /** Makes a directory the bucket of that name, now and in later runs, and gives its store. */
-  async attachDirectory(bucket: string, root: string): Promise<Store> {
-    const store = await openFileStore({ root })
+  /**
+   * Makes a directory the bucket of that name, now and in later runs, and gives its store.
+   * @param onSkip told in each listing of each entry that is no object, with its path in the directory
+   */
+  async attachDirectory(
+    bucket: string,
+    root: string,
+    onSkip: (file: string, reason: string) => void = () => undefined,
+  ): Promise<Store> {
+    const store = await openFileStore({
+      root,
+      onSkip: (file, reason) => onSkip(path.relative(store.root, file), reason),
+    })
     this.#buckets.set(bucket, { kind: 'directory', store })
     await this.#directories.remember(bucket, root)
     return store

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { limits } from '../base/limits.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
 import { DirectoryBucket } from '../service/objects/directory-bucket.ts'
-import { type Problem, readEventsFile } from '../source/source.ts'
+import { isExcluded, type Problem, readEventsFile } from '../source/source.ts'
 import type { Engine } from './engine.ts'
 
 export interface IngestCounts {
@@ -11,6 +11,8 @@ export interface IngestCounts {
   added: number
   changed: number
   removed: number
+  /** Entries of the directory that are no objects: see `OnSkip`. */
+  skipped: number
   late: number
   duplicates: number
   ignored: number
@@ -24,17 +26,31 @@ const NOTHING: Omit<IngestCounts, 'events' | 'late' | 'duplicates' | 'extracted'
   added: 0,
   changed: 0,
   removed: 0,
+  skipped: 0,
   ignored: 0,
   problems: 0,
 }
 
+/**
+ * Told in each comparison of each entry that is neither an object nor a folder: a link that leads out of the directory, to no
+ * file or to a folder; a pipe, socket or device; a name that is not UTF-8. `file` is relative to the directory.
+ */
+export type OnSkip = (file: string, reason: string) => void
+
 /** The directory as a bucket, its bytes attached to the engine. */
-export async function attachDirectory(engine: Engine, root: string, bucket: string): Promise<DirectoryBucket> {
-  const store = await engine.buckets.attachDirectory(bucket, root)
+export async function attachDirectory(
+  engine: Engine,
+  root: string,
+  bucket: string,
+  onSkip: OnSkip = () => undefined,
+): Promise<DirectoryBucket> {
   // Our own state inside the directory is no object: it would change with every commit, and so make the next.
   const inside = path.relative(root, engine.home.dir)
   const excluded =
     inside !== '' && !inside.startsWith('..') && !path.isAbsolute(inside) ? [inside.split(path.sep).join('/')] : []
+  const store = await engine.buckets.attachDirectory(bucket, root, (file, reason) => {
+    if (!isExcluded(file, excluded)) onSkip(file, reason)
+  })
   return new DirectoryBucket({
     bucket,
     root,
@@ -50,18 +66,23 @@ export interface IngestDirectory {
   root: string
   bucket: string
   onEvents?: (events: number) => void
+  onSkip?: OnSkip
 }
 
 export async function ingestDirectory(
   engine: Engine,
-  { root, bucket, onEvents }: IngestDirectory,
+  { root, bucket, onEvents, onSkip }: IngestDirectory,
 ): Promise<IngestCounts> {
-  const directory = await attachDirectory(engine, root, bucket)
+  let skipped = 0
+  const directory = await attachDirectory(engine, root, bucket, (file, reason) => {
+    skipped++
+    onSkip?.(file, reason)
+  })
   // What an interrupted run left in the logs comes first: a comparison needs to know of it.
   await engine.drain()
   const counts = await directory.sync(onEvents)
   await engine.drain()
-  return { ...NOTHING, ...stageCounts(engine), ...counts }
+  return { ...NOTHING, ...stageCounts(engine), ...counts, skipped }
 }
 
 export interface IngestEvents {

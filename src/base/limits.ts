@@ -262,6 +262,9 @@ export const limits = {
   /** A file is taken when it has held still so long; one that never does, after the longer time. */
   watchQuietMs: 100,
   settleMaxMs: 2_000,
+  /** Files of a directory that are no objects: how many are named, and remembered as named while watching. */
+  skippedNamedMax: 5,
+  skippedKept: 1_000,
   /** Folders watched, and how often a root that is gone is looked for. */
   watchFoldersMax: 16_384,
   watchRootPollMs: 250,

@@ -1,7 +1,7 @@
 /** Each command as a process of its own, on one home that is made once; few processes, because each takes a second. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -52,12 +52,16 @@ describe('the command line', { concurrency: 2 }, () => {
     await mkdir(path.join(dir, 'photos', 'sub'), { recursive: true })
     await mkdir(path.join(dir, 'empty'))
     for (const name of ['a.txt', 'b.txt', 'sub/c.txt']) await writeFile(path.join(dir, 'photos', name), name)
+    await symlink('nowhere', path.join(dir, 'photos', 'dangling'))
     await writeFile(path.join(dir, 'events.jsonl'), '{"neither":"notification"}\nnot even JSON\n')
     const counts = JSON.parse(await cliOk(['ingest', path.join(dir, 'photos'), '--home', home, '--json'])) as {
       added: number
+      skipped: number
+      skippedFiles: { file: string }[]
       commits: { table: string; snapshotId: string }[]
     }
     assert.equal(counts.added, 3)
+    assert.deepEqual([counts.skipped, counts.skippedFiles.map(({ file }) => file)], [1, ['dangling']])
     assert.equal(counts.commits.length, 3)
     for (const { snapshotId } of counts.commits) assert.match(snapshotId, /^\d{15,19}$/)
   })

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
-import { type IngestCounts, ingestDirectory, ingestEvents } from '../app/ingest.ts'
+import { type IngestCounts, ingestDirectory, ingestEvents, type OnSkip } from '../app/ingest.ts'
 import { Fault } from '../base/fault.ts'
 import type { CommitReport, FeedEvent } from '../table/table.ts'
 import {
@@ -16,6 +16,7 @@ import {
   withEngine,
 } from './common.ts'
 import { type Progress, progressLine } from './progress.ts'
+import { SkippedFiles } from './skipped.ts'
 import { tellCommit, watchDirectory } from './watch.ts'
 
 interface IngestOptions extends HomeOptions {
@@ -53,6 +54,7 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
       const setting = await settingOf(options)
       const progress = progressLine()
       const commits: CommitReport[] = []
+      const skipped = new SkippedFiles()
       const signal = interruptSignal()
       let tell = (event: FeedEvent) => {
         if (event.kind === 'committed') commits.push(event.report)
@@ -65,12 +67,12 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
         },
         async (engine) => {
           warnOfAnotherDirectory(engine, dir, options)
-          const counts = await run(engine, dir, options, progress)
+          const counts = await run(engine, dir, options, progress, skipped.note)
           progress.clear()
-          print(counts, commits, options.json === true)
+          print(counts, skipped, commits, options.json === true)
           if (options.watch !== true || dir === undefined || signal.aborted) return
           tell = tellCommit
-          await watchDirectory(engine, path.resolve(dir), bucketOf(path.resolve(dir), options), signal)
+          await watchDirectory(engine, path.resolve(dir), bucketOf(path.resolve(dir), options), signal, skipped)
         },
       )
     })
@@ -117,11 +119,12 @@ async function run(
   dir: string | undefined,
   options: IngestOptions,
   progress: Progress,
+  onSkip: OnSkip,
 ): Promise<IngestCounts> {
   const onEvents = (events: number) => progress.show(`${events} changes found`)
   if (dir !== undefined) {
     const root = path.resolve(dir)
-    return ingestDirectory(engine, { root, bucket: bucketOf(root, options), onEvents })
+    return ingestDirectory(engine, { root, bucket: bucketOf(root, options), onEvents, onSkip })
   }
   const file = options.events ?? '-'
   const input = file === '-' ? process.stdin : createReadStream(file)
@@ -133,7 +136,7 @@ async function run(
   })
 }
 
-function print(counts: IngestCounts, commits: readonly CommitReport[], json: boolean): void {
+function print(counts: IngestCounts, skipped: SkippedFiles, commits: readonly CommitReport[], json: boolean): void {
   const tables = commits.map(({ table, snapshotId, rowsWritten, rowsRemoved }) => ({
     table,
     snapshotId: String(snapshotId),
@@ -141,13 +144,14 @@ function print(counts: IngestCounts, commits: readonly CommitReport[], json: boo
     rowsRemoved,
   }))
   if (json) {
-    process.stdout.write(`${JSON.stringify({ ...counts, commits: tables })}\n`)
+    process.stdout.write(`${JSON.stringify({ ...counts, skippedFiles: skipped.named, commits: tables })}\n`)
     return
   }
   const lines = Object.entries(counts)
     .filter(([name, count]) => count > 0 || name === 'events')
     .map(([name, count]) => `${String(count).padStart(9)}  ${LABELS[name as keyof IngestCounts]}`)
   process.stdout.write(`${lines.join('\n')}\n`)
+  for (const line of skipped.lines()) process.stdout.write(`${line}\n`)
   for (const commit of tables)
     process.stdout.write(
       `committed ${commit.table}: ${commit.rowsWritten} rows written, ${commit.rowsRemoved} removed (snapshot ${commit.snapshotId})\n`,
@@ -160,6 +164,7 @@ const LABELS: Record<keyof IngestCounts, string> = {
   added: 'objects added',
   changed: 'objects changed',
   removed: 'objects removed',
+  skipped: 'entries that are no objects (named below)',
   late: 'late events (an event that is newer had come before)',
   duplicates: 'repeated events',
   ignored: 'notifications without an object event',

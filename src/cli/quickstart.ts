@@ -13,6 +13,7 @@ import { formatTable } from '../query/format.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { type HomeOptions, homeOption, interruptSignal, settingOf, withEngine } from './common.ts'
 import { progressLine } from './progress.ts'
+import { SkippedFiles } from './skipped.ts'
 import { tellCommit, watchDirectory } from './watch.ts'
 
 const BUCKET = 'photos'
@@ -44,6 +45,7 @@ export function addQuickstart(program: Command): void {
       )
         await cp(SAMPLES, root, { recursive: true })
       const progress = progressLine()
+      const skipped = new SkippedFiles()
       let tell: (event: FeedEvent) => void = () => undefined
       await withEngine(
         {
@@ -56,18 +58,20 @@ export function addQuickstart(program: Command): void {
             root,
             bucket: BUCKET,
             onEvents: (events) => progress.show(`${events} changes found`),
+            onSkip: skipped.note,
           })
           progress.clear()
           print(
             `${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed`,
           )
+          for (const line of skipped.lines()) print(line)
           if (counts.extractFaults > 0) print(unreadable(counts.extractFaults, engine.home.dir))
           print('')
           await showTables(engine)
           print(howToGoOn(engine, options.once === true ? null : root))
           if (options.once === true || signal.aborted) return
           tell = tellCommit
-          await watchDirectory(engine, root, BUCKET, signal)
+          await watchDirectory(engine, root, BUCKET, signal, skipped)
         },
       )
     })

@@ -2,11 +2,21 @@
 import type { Engine } from '../app/engine.ts'
 import { attachDirectory } from '../app/ingest.ts'
 import type { FeedEvent } from '../table/table.ts'
+import type { SkippedFiles } from './skipped.ts'
 
-/** Resolves when the signal was aborted and everything accepted is committed. */
-export async function watchDirectory(engine: Engine, root: string, bucket: string, signal: AbortSignal): Promise<void> {
+/** Resolves when the signal was aborted and everything accepted is committed. @param skipped files that were told already */
+export async function watchDirectory(
+  engine: Engine,
+  root: string,
+  bucket: string,
+  signal: AbortSignal,
+  skipped: SkippedFiles,
+): Promise<void> {
   engine.start((fault, retryInMs) => print(`waiting ${retryInMs} ms: ${fault.message}`))
-  const directory = await attachDirectory(engine, root, bucket)
+  const directory = await attachDirectory(engine, root, bucket, (file, reason) => {
+    const line = skipped.lineIfNew(file, reason)
+    if (line !== null) print(line)
+  })
   await directory.watch(signal, print)
   print('\nfinishing … (Ctrl-C again ends at once; what was accepted is not lost)')
   await engine.finish()

@@ -31,7 +31,14 @@
  */
 import type { ObjectEvent } from '../change/object-event.ts'
 
-export { type CompareOptions, compareKeys, type InventoryEntry, type ScanOptions, scanDirectory } from './directory.ts'
+export {
+  type CompareOptions,
+  compareKeys,
+  type InventoryEntry,
+  isExcluded,
+  type ScanOptions,
+  scanDirectory,
+} from './directory.ts'
 export { readNotification } from './envelope.ts'
 export { type EventsFileLine, readEventsFile } from './events-file.ts'
 export { HybridClock } from './hybrid-clock.ts'

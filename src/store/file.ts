@@ -246,11 +246,16 @@ class FileStoreAdapter implements FileStore {
     if (this.#options.versions && (await this.#isVersion(file))) return null
     try {
       const located = await statFile(this.root, file.path)
-      if (located === null && file.link) this.#options.onSkip?.(file.path, 'it is a link to no file, or to a folder')
+      if (located === null && file.link)
+        this.#options.onSkip?.(file.path, 'it is a link to a folder, or to nothing; links are not followed')
       return located && (await this.#describe(file.key, located))
     } catch (error) {
       if (!file.link || !isFault(error, 'invalid')) throw error
-      this.#options.onSkip?.(file.path, error.message)
+      const { real } = error.facts
+      this.#options.onSkip?.(
+        file.path,
+        typeof real === 'string' ? `it is a link that leads out of the folder, to ${real}` : error.message,
+      )
       return null
     }
   }
