@@ -211,11 +211,15 @@ describe('a column added to a table that is there', () => {
       )
       const tables = await bench.tables()
       assert.deepEqual([tables.journal, tables.inventory], [journal, inventory])
+      // Counted as if the objects had been read: "six" is no integer.
+      const { filled: rows, castErrors } = await bench.ingest()
+      assert.deepEqual({ rows, castErrors }, { rows: 3, castErrors: 1 })
 
       // A second start finds nothing to do; and the past is as it was.
       const snapshots = 'SELECT snapshot_id FROM default.s3_content_metadata.snapshots ORDER BY committed_at'
       const ids = await bench.sql(snapshots)
       await bench.restart()
+      assert.deepEqual(bench.engine.filled, { rows: 0, castErrors: 0 })
       assert.deepEqual(await bench.sql(snapshots), ids)
       assert.deepEqual(
         await bench.sql(`${shown.replace(' ORDER', ` FOR VERSION AS OF ${ids[0]?.['snapshot_id']} ORDER`)}`),

@@ -11,7 +11,7 @@ import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
-import { fillAddedColumns } from '../service/objects/backfill.ts'
+import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
 import { parseStream, Streams } from '../service/streams/streams.ts'
@@ -51,6 +51,8 @@ export interface Engine extends Reader {
   writers: ReadonlyMap<string, TableWriter>
   /** The tables' logs, by the same names. */
   logs: ReadonlyMap<string, Log>
+  /** What the start did for content columns that are new or have another mapping than before. */
+  filled: Filled
   /** Follows everything until `finish` or `close`. */
   start(onFault: (fault: Fault, retryInMs: number) => void): void
   /** Ends following, then passes on and commits what was accepted. @throws Fault: then the rest stays in the logs */
@@ -192,7 +194,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await streams.drain()
       for (const feed of feeds.values()) await feed.drain()
     }
-    await fillAddedColumns({
+    const filled = await fillAddedColumns({
       duck: reader.duck,
       writer: must(writers, 'content'),
       feed: must(feeds, 'content'),
@@ -208,6 +210,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       buckets,
       feeds,
       writers,
+      filled,
       logs: new Map([...parts].map(([name, { log: tableLog }]) => [name, tableLog])),
       drain,
       start: (onFault) => {

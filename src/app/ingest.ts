@@ -20,9 +20,11 @@ export interface IngestCounts {
   extracted: number
   extractFaults: number
   castErrors: number
+  /** Rows that were there, whose new columns were filled when the engine started. Their `castErrors` are counted too. */
+  filled: number
 }
 
-const NOTHING: Omit<IngestCounts, 'events' | 'late' | 'duplicates' | 'extracted' | 'extractFaults' | 'castErrors'> = {
+const NOTHING: Pick<IngestCounts, 'added' | 'changed' | 'removed' | 'skipped' | 'ignored' | 'problems'> = {
   added: 0,
   changed: 0,
   removed: 0,
@@ -131,13 +133,14 @@ function sourceLetter(problem: Problem, subject: string) {
   }
 }
 
-function stageCounts({ objects: { counts } }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {
+function stageCounts({ objects: { counts }, filled }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {
   return {
     events: counts.events,
     late: counts.byEffect.late,
     duplicates: counts.byEffect.duplicate,
     extracted: counts.extracted,
     extractFaults: counts.extractFaults,
-    castErrors: counts.castErrors,
+    castErrors: counts.castErrors + filled.castErrors,
+    filled: filled.rows,
   }
 }

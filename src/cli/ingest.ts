@@ -172,4 +172,5 @@ const LABELS: Record<keyof IngestCounts, string> = {
   extracted: 'objects read',
   extractFaults: 'objects with something that could not be read (tidewater deadletter list)',
   castErrors: 'values that did not fit their column',
+  filled: 'rows whose new columns were filled from their metadata',
 }

@@ -64,6 +64,7 @@ export function addQuickstart(program: Command): void {
           print(
             `${counts.events} changes in ${root}: ${counts.added} added, ${counts.changed} changed, ${counts.removed} removed`,
           )
+          if (counts.filled > 0) print(`${counts.filled} rows had their new columns filled from their metadata`)
           for (const line of skipped.lines()) print(line)
           if (counts.extractFaults > 0) print(unreadable(counts.extractFaults, engine.home.dir))
           print('')

@@ -42,6 +42,7 @@ changes, and on SIGHUP.`,
       process.on('SIGHUP', reload)
       try {
         await withEngine({ ...setting, onEvent, onNotice: log }, async (engine) => {
+          if (engine.filled.rows > 0) log(`${engine.filled.rows} rows had their new columns filled from their metadata`)
           engine.start((fault, retryInMs) => {
             metrics.logStalled()
             log(`waiting ${retryInMs} ms: ${fault.message}`)

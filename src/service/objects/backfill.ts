@@ -31,17 +31,23 @@ export interface BackfillParts {
   mapping: ContentMapping
 }
 
-/** Fills columns whose mapping is new or changed. Returns how many rows were passed on; they are committed. */
-export async function fillAddedColumns(parts: BackfillParts): Promise<number> {
+/** What filling did: rows passed on, which are committed, and columns of them whose value did not fit. */
+export interface Filled {
+  rows: number
+  castErrors: number
+}
+
+/** Fills columns whose mapping is new or changed. */
+export async function fillAddedColumns(parts: BackfillParts): Promise<Filled> {
   const wanted = sha256Hex(stringifyJson(parts.mapping.columns)).slice(0, 16)
   const table = await parts.writer.load()
-  if (table.metadata.properties[MAPPING_PROPERTY] === wanted) return 0
-  let rows = 0
+  if (table.metadata.properties[MAPPING_PROPERTY] === wanted) return { rows: 0, castErrors: 0 }
+  let filled: Filled = { rows: 0, castErrors: 0 }
   // What was kept before raw metadata was switched off serves too.
   const hasRaw = currentSchema(table.metadata).fields.some((field) => field.name === 'metadata')
   if (hasRaw && table.metadata['current-snapshot-id'] !== undefined) {
     await parts.feed.drain()
-    rows = await remap(parts, await parts.writer.load())
+    filled = await remap(parts, await parts.writer.load())
     await parts.feed.drain()
   }
   const { catalog, clock } = parts.writer.parts
@@ -50,10 +56,10 @@ export async function fillAddedColumns(parts: BackfillParts): Promise<number> {
     clock,
     plan: async ({ metadata }) => setProperties(metadata, { updates: { [MAPPING_PROPERTY]: wanted } }),
   })
-  return rows
+  return filled
 }
 
-async function remap({ duck, writer, log, mapping }: BackfillParts, table: LoadedTable): Promise<number> {
+async function remap({ duck, writer, log, mapping }: BackfillParts, table: LoadedTable): Promise<Filled> {
   const map = compileMapping(mapping)
   const session = await duck.connect()
   try {
@@ -63,17 +69,19 @@ async function remap({ duck, writer, log, mapping }: BackfillParts, table: Loade
     const scan = await scanRelation(session, writer.parts.io, plan, { columns: kept.map((field) => field.name) })
     const values = kept.map((field) => `${transportText(field)} AS ${ident(field.name)}`)
     const rows = session.pages(`SELECT ${values.join(', ')} FROM (${scan.sql}) WHERE metadata IS NOT NULL`)
-    let count = 0
+    const filled: Filled = { rows: 0, castErrors: 0 }
     for await (const page of rows) {
       const changes = page.map((texts): TableChangeEntry => {
         const row: { [column: string]: Json } = {}
         for (const { name } of kept) row[name] = texts[name] === null ? null : parseJson(String(texts[name]))
-        return { input: 0, op: 'upsert', row: { ...row, ...map(parseJson(String(row['metadata']))).values } }
+        const { values: mappedValues, castErrors } = map(parseJson(String(row['metadata'])))
+        filled.castErrors += castErrors.length
+        return { input: 0, op: 'upsert', row: { ...row, ...mappedValues } }
       })
       await appendChanges(log, changes)
-      count += changes.length
+      filled.rows += changes.length
     }
-    return count
+    return filled
   } finally {
     session.close()
   }
