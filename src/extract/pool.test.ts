@@ -124,6 +124,29 @@ test('an extractor that throws, returns nonsense or too much is told about and b
   })
 })
 
+test('an extractor that returns no object is told about', async () => {
+  const odd = extractor(
+    'odd',
+    `async function extract(s) { return { text: 'facts', list: [1], number: 7, bytes: new Uint8Array(2), map: new Map([['odd', 1]]), nothing: null }[s.key] }`,
+  )
+  await withPool({ extractors: [odd] }, async (pool) => {
+    for (const [key, got] of [
+      ['text', 'string'],
+      ['list', 'array'],
+      ['number', 'number'],
+      ['bytes', 'uint8array'],
+      ['map', null],
+      ['nothing', null],
+    ] as const) {
+      const { metadata, faults } = await pool.extract(task(key))
+      const message = `extract() must return an object such as { mine: … }, got ${got}`
+      assert.deepEqual(faults, got === null ? [] : [{ extractor: 'odd', kind: 'invalid', message }], key)
+      assert.ok('image' in metadata)
+      assert.equal(metadata['odd'], key === 'map' ? 1 : undefined)
+    }
+  })
+})
+
 test('reading past the bound is a fault of that extractor', async () => {
   const greedy = extractor(
     'greedy',

@@ -2,6 +2,7 @@
 import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Fault, messageOf } from '../base/fault.ts'
+import type { Json } from '../base/json.ts'
 import type { Extractor } from './extract.ts'
 import type { ExtractorModule } from './protocol.ts'
 
@@ -53,8 +54,18 @@ export async function loadExtractor({ module, name: givenName }: ExtractorModule
     name,
     version,
     appliesTo: (subject) => Boolean(appliesTo.call(given, subject)),
-    extract: async (subject, bytes) => (await extract.call(given, subject, bytes)) ?? {},
+    extract: async (subject, bytes) => factsOf(await extract.call(given, subject, bytes)),
   }
+}
+
+/** Nothing at all is no facts. @throws Fault `invalid` for what is no object: its members would have no names */
+function factsOf(returned: unknown): { [key: string]: Json } {
+  if (returned === undefined || returned === null) return {}
+  if (returned instanceof Map) return Object.fromEntries(returned) as { [key: string]: Json }
+  const got = Object.prototype.toString.call(returned).slice(8, -1).toLowerCase()
+  if (got !== 'object')
+    throw new Fault('invalid', `extract() must return an object such as { mine: … }, got ${got}`, { got })
+  return returned as { [key: string]: Json }
 }
 
 function nameOf(path: string): string {
