@@ -21,31 +21,28 @@ type Bucket =
   /** Recorded objects, whose events carry the etags of the store that they were recorded from. */
   | { kind: 'recorded'; store: Store }
 
+/** The workers, with the extractors that the configuration names. @throws Fault `invalid` when one cannot be used */
+export function openExtractors(
+  { objects }: Config,
+  configDir: string,
+  onWarning: (message: string) => void,
+): Promise<ExtractPool> {
+  const extractors = objects.extractors.map(({ module, name }) => ({
+    module: path.resolve(configDir, module),
+    ...(name === undefined ? {} : { name }),
+  }))
+  return openExtractPool({ extractors, workers: objects.workers ?? availableParallelism(), onWarning })
+}
+
 export class Buckets {
   readonly #pool: ExtractPool
   readonly #directories: KnownDirectories
   readonly #buckets = new Map<string, Bucket>()
   #objectsRoot: string | null = null
 
-  private constructor(pool: ExtractPool, directories: KnownDirectories) {
+  constructor(pool: ExtractPool, directories: KnownDirectories) {
     this.#pool = pool
     this.#directories = directories
-  }
-
-  static async open(
-    config: Config,
-    configDir: string,
-    directories: KnownDirectories,
-    onWarning: (message: string) => void,
-  ): Promise<Buckets> {
-    const extractors = config.objects.extractors.map(({ module, name }) => ({
-      module: path.resolve(configDir, module),
-      ...(name === undefined ? {} : { name }),
-    }))
-    return new Buckets(
-      await openExtractPool({ extractors, workers: config.objects.workers ?? availableParallelism(), onWarning }),
-      directories,
-    )
   }
 
   /**
@@ -87,10 +84,6 @@ export class Buckets {
       return unread('unavailable', messageOf(error))
     }
     return 'faults' in task ? task : this.#pool.extract(task)
-  }
-
-  async close(): Promise<void> {
-    await this.#pool.close()
   }
 
   async #bucketOf({ bucket: name, source }: ObjectEvent): Promise<Bucket | null> {

@@ -1,6 +1,6 @@
 /** Extractors of the user's own, named in the configuration: useful, hostile, and not there. */
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -138,7 +138,8 @@ describe('an extractor that cannot be used', () => {
           bench.restart({ objects: { extractors: [{ module }] } }),
           (error) => isFault(error, 'invalid') && told.test(error.message),
         )
-        // What was opened before is closed again: the home can be used.
+        // Nothing was made yet, and the home can be used.
+        assert.deepEqual((await readdir(bench.dir)).includes('home'), false)
         await bench.restart({})
       } finally {
         await bench.close()

@@ -19,7 +19,7 @@ import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
 import { upkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
-import { Buckets } from './buckets.ts'
+import { Buckets, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
 import { type Home, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
@@ -36,8 +36,6 @@ export interface EngineOptions {
   /** What the operator should know and nothing fails by. */
   onNotice?: (text: string) => void
   onProgress?: (counts: ObjectsCounts) => void
-  /** Told in a sentence of what is odd and does not stop the work. */
-  onWarning?: (message: string) => void
 }
 
 export interface Engine extends Reader {
@@ -79,9 +77,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return opened
     }
     await requireNoLoss(home)
+    // What may be wrong with the configuration is found before anything is made.
+    const tables = objectTables(config)
+    const configured = Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings))
+    const pool = await openExtractors(config, options.configDir, (text) => options.onNotice?.(text))
+    closers.push(() => pool.close())
     // The logs first: their locks tell a second process that the home is taken, before it touches anything.
     const objectsLog = await log('objects')
-    const tables = objectTables(config)
     const parts = new Map<string, TablePart>([
       ['journal', { log: await log('journal'), definition: tables.journal }],
       ['inventory', { log: await log('inventory'), definition: tables.inventory }],
@@ -145,10 +147,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       throw new Fault('corrupt', `${file} ${trouble}; run tidewater doctor --repair to mend it`, { path: file })
     }
     const directories = await KnownDirectories.open(home.stateDir)
-    const buckets = await Buckets.open(config, options.configDir, directories, (message) =>
-      options.onWarning?.(message),
-    )
-    closers.push(() => buckets.close())
+    const buckets = new Buckets(pool, directories)
     const objects = new ObjectsService({
       objects: objectsLog,
       journal: part('journal').log,
@@ -176,7 +175,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           .map(({ name }) => name),
       indexPath: (name) => home.indexPath(name),
       memoryPath: home.statePath('streams.db'),
-      configured: Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings)),
+      configured,
       takenTables: new Set([...parts.values()].map(({ definition }) => formatIdent(definition.ident))),
       configDir: options.configDir,
       notice: (text) => options.onNotice?.(text),

@@ -42,7 +42,7 @@ export function warn(message: string): void {
 
 /** Opens the engine, runs `work`, and closes it whatever happens. */
 export async function withEngine<T>(options: EngineOptions, work: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await openEngine({ onWarning: warn, ...options })
+  const engine = await openEngine({ onNotice: warn, ...options })
   let result: T
   try {
     result = await work(engine)

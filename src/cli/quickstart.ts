@@ -37,13 +37,6 @@ export function addQuickstart(program: Command): void {
       const signal = interruptSignal()
       const setting = await settingOf(options)
       const root = path.join(setting.home.dir, 'buckets', BUCKET)
-      if (
-        await access(root).then(
-          () => false,
-          () => true,
-        )
-      )
-        await cp(SAMPLES, root, { recursive: true })
       const progress = progressLine()
       const skipped = new SkippedFiles()
       let tell: (event: FeedEvent) => void = () => undefined
@@ -54,6 +47,7 @@ export function addQuickstart(program: Command): void {
           onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} objects read`),
         },
         async (engine) => {
+          await layOutSamples(root)
           const counts = await ingestDirectory(engine, {
             root,
             bucket: BUCKET,
@@ -76,6 +70,15 @@ export function addQuickstart(program: Command): void {
         },
       )
     })
+}
+
+/** The sample photos, unless the folder is there: then it is the reader's own. */
+async function layOutSamples(root: string): Promise<void> {
+  const isThere = await access(root).then(
+    () => true,
+    () => false,
+  )
+  if (!isThere) await cp(SAMPLES, root, { recursive: true })
 }
 
 async function showTables(engine: Engine): Promise<void> {
