@@ -116,6 +116,54 @@ describe('a configuration', () => {
     assert.match(problems.join('\n'), /one of zstd, snappy, gzip, uncompressed, none, got "zip"/)
   })
 
+  it('is refused with what is wrong in form and what is wrong in meaning at once', () => {
+    const objects = {
+      workers: 0,
+      content: {
+        columns: {
+          'a b': { type: 'STRING', jpath: '$.a' },
+          c: { type: 'STRIN', jpath: '$.\u{1f600} x' },
+          d: { type: 5, jpath: '$.d' },
+          e: { type: 'STRING', jpath: "$['a" },
+        },
+      },
+      tables: { journal: { partitioning: ['day(recorded)'], sort: [] } },
+    }
+    const streams = { web: { table: 'demo.web', columns: { at: 'MOMENT' } }, 'a b': { table: 'demo.a' } }
+    const problems = problemsOf({ objects, streams, stream: {} })
+    assert.deepEqual(problems.map((problem) => problem.split(': ')[0]).toSorted(), [
+      '(top)',
+      'objects.content.columns.a b',
+      'objects.content.columns.c.jpath',
+      'objects.content.columns.c.type',
+      'objects.content.columns.d.type',
+      'objects.content.columns.e.jpath',
+      'objects.tables.journal',
+      'objects.tables.journal.partitioning',
+      'objects.workers',
+      'streams.a b',
+      'streams.web',
+    ])
+    const text = problems.join('\n')
+    assert.match(text, /columns\.a b: expected a column name of letters, digits and _ that .*, got "a b"$/m)
+    assert.match(
+      text,
+      /c\.jpath: expected a JSONPath such as \$\.image\.image_width, got "\$\.😀 x": "x" is not expected as character 5$/m,
+    )
+    assert.match(text, /e\.jpath: .*: it ends too early$/m)
+    assert.ok(text.isWellFormed())
+    const schema = {
+      custom_metadata_fields: 'a, b',
+      'field.a.type': 5,
+      'field.a.jpath': '$.a',
+      'field.b.type': 'STRIN',
+    }
+    assert.deepEqual(
+      problemsOf({ objects: { schema } }).map((problem) => problem.split(': ')[0]),
+      ['objects.schema.field.a.type', 'objects.schema.field.b.jpath'],
+    )
+  })
+
   it('in the flat form is refused with all that is wrong, by the names of its keys', () => {
     const schema = {
       include_raw_metadata: 'yes',

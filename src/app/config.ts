@@ -12,8 +12,9 @@ import { pathToFileURL } from 'node:url'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
-import { STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
+import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
+import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { tableProblems } from './object-tables.ts'
 
 const tableSettings = z.strictObject({
@@ -26,17 +27,21 @@ const tableSettings = z.strictObject({
 })
 
 const COLUMN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
+const COLUMN_NAME_RULE = 'expected a column name of letters, digits and _ that does not begin with a digit'
 
 const contentColumn = z.strictObject({ type: z.string(), jpath: z.string() })
 
 const content = z.strictObject({
   includeRawMetadata: z.boolean().default(true),
   /** Column name → type and JSONPath. Absent: labels, image_width, image_height. */
-  columns: z.record(z.string().regex(COLUMN_NAME, 'expected letters, digits and _'), contentColumn).optional(),
+  columns: z.record(z.string().regex(COLUMN_NAME, COLUMN_NAME_RULE), contentColumn).optional(),
 })
 
 /** The flat form; its keys `field.<name>.…` are checked by `flatContent`. */
-const flatSchema = z.record(z.string(), z.union([z.string(), z.boolean()]))
+const flatSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.boolean()], { error: 'expected text, or true or false' }),
+)
 
 const extractor = z.strictObject({ module: z.string(), name: z.string().optional() })
 
@@ -61,7 +66,12 @@ const schema = z.strictObject({
   /** The context of a CDK application: its file, from this one, or what is in it. `streams` below lie over its streams. */
   cdkContext: z.union([z.string(), z.looseObject({})]).optional(),
   /** Streams by name, see docs/streams.md. */
-  streams: z.record(z.string().regex(STREAM_NAME), streamSettings).default({}),
+  streams: z
+    .record(
+      z.string().regex(STREAM_NAME, 'expected a stream name of 1 to 64 letters, digits, ".", "_" or "-"'),
+      streamSettings,
+    )
+    .default({}),
   http: z
     .strictObject({
       host: z.string().default('127.0.0.1'),
@@ -106,25 +116,59 @@ export function defineConfig(config: ConfigInput): ConfigInput {
  */
 export function parseConfig(input: unknown, file: string, cdkPath = 'cdkContext'): Config {
   const problems: string[] = []
-  const result = schema.safeParse(withCdkStreams(input ?? {}, cdkPath, problems))
-  if (!result.success) {
-    throw refused(file, [
-      ...problems,
-      ...result.error.issues.map(
-        (issue) => `${issue.path.length === 0 ? '(top)' : issue.path.join('.')}: ${issue.message}`,
-      ),
-    ])
+  const { config, issues } = parseShape(withCdkStreams(input ?? {}, cdkPath, problems))
+  problems.push(...issues.map(issueText))
+  if (config !== null) {
+    const wrong = issues.flatMap(pathsOf).map((path) => path.join('.'))
+    // Of a setting that was left out for its form, nothing more can be said.
+    problems.push(...meaningProblems(config).filter((problem) => !wrong.some((path) => isAt(problem, path))))
   }
-  const config = result.data
+  if (config === null || problems.length > 0) throw refused(file, problems)
+  return config
+}
+
+/**
+ * The configuration, and what is wrong with its form. Settings of a wrong form are left out, so that the others can be looked
+ * at too; null when nothing is left to look at.
+ */
+function parseShape(input: unknown): { config: Config | null; issues: z.core.$ZodIssue[] } {
+  const first = schema.safeParse(input)
+  if (first.success) return { config: first.data, issues: [] }
+  const { issues } = first.error
+  let rest = without(input, issues.flatMap(pathsOf))
+  // Where something that must be there was left out, what holds it goes too.
+  for (let depth = 0; depth < DEPTH_MAX; depth++) {
+    const next = schema.safeParse(rest)
+    if (next.success) return { config: next.data, issues }
+    rest = without(
+      rest,
+      next.error.issues.flatMap(pathsOf).map((path) => path.slice(0, -1)),
+    )
+  }
+  return { config: null, issues }
+}
+
+/** Levels of the configuration. */
+const DEPTH_MAX = 8
+
+/** What is wrong with settings that have the right form. The flat columns become `objects.content`. */
+function meaningProblems(config: Config): string[] {
   const { objects } = config
+  const problems: string[] = []
   if (objects.schema !== undefined) {
     if (objects.content.columns !== undefined)
       problems.push('objects.schema: give either objects.content.columns or this')
     objects.content = flatContent(objects.schema, problems)
   }
   problems.push(...tableProblems(config))
-  if (problems.length > 0) throw refused(file, problems)
-  return config
+  for (const [name, settings] of Object.entries(config.streams)) {
+    try {
+      parseStream(name, settings)
+    } catch (error) {
+      problems.push(`streams.${messageOf(error).replace(/^stream /, '')}`)
+    }
+  }
+  return problems
 }
 
 /** The input with the streams of its context among its own. */
@@ -160,7 +204,7 @@ function flatContent(flat: Record<string, string | boolean>, problems: string[])
   for (const name of names) {
     const type = text(`field.${name}.type`)
     const jpath = text(`field.${name}.jpath`)
-    if (!COLUMN_NAME.test(name)) problem('custom_metadata_fields', `expected letters, digits and _, got "${name}"`)
+    if (!COLUMN_NAME.test(name)) problem('custom_metadata_fields', `${COLUMN_NAME_RULE}, got "${name}"`)
     if (type === undefined) problem(`field.${name}.type`, `missing, because custom_metadata_fields names ${name}`)
     if (jpath === undefined) problem(`field.${name}.jpath`, `missing, because custom_metadata_fields names ${name}`)
     if (type !== undefined && jpath !== undefined) columns[name] = { type, jpath }

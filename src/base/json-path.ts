@@ -22,7 +22,7 @@ export function compilePath(text: string, where: string): JsonPath {
   } catch (error) {
     throw new Fault(
       'invalid',
-      `${where}: expected a JSONPath such as $.image.image_width, got "${text}": ${messageOf(error)}`,
+      `${where}: expected a JSONPath such as $.image.image_width, got "${text.toWellFormed()}": ${problemOf(error, text)}`,
       {},
       error,
     )
@@ -40,6 +40,16 @@ export function compilePath(text: string, where: string): JsonPath {
       return [at]
     },
   }
+}
+
+/** The parser's own message lists what it would take as ranges of characters, halves of surrogate pairs among them. */
+function problemOf(error: unknown, text: string): string {
+  const offset = (error as { location?: { start?: { offset?: unknown } } }).location?.start?.offset
+  if (typeof offset !== 'number') return messageOf(error)
+  const found = text.codePointAt(offset)
+  if (found === undefined) return 'it ends too early'
+  const at = [...text.slice(0, offset)].length + 1
+  return `"${String.fromCodePoint(found).toWellFormed()}" is not expected as character ${at}`
 }
 
 function member(value: Json | undefined, step: string | number): Json | undefined {
