@@ -6,7 +6,8 @@ import { DEAD_LETTERS, replayLetters } from '../app/replay.ts'
 import { openSql } from '../app/sql.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
-import { type HomeOptions, homeOption, requireFolder, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, homeOption, requireFolder, settingOf, warn, withEngine } from './common.ts'
+import { EXIT } from './exit.ts'
 import { type OutputOptions, printPairs } from './output.ts'
 
 type LetterOptions = HomeOptions &
@@ -49,6 +50,9 @@ export function addDeadletter(program: Command): void {
       await requireHome(setting.home)
       const counts = await withEngine(setting, (engine) => replayLetters(engine, { ids, ...options }))
       printPairs({ ...counts }, options)
+      if (counts.failed + counts.cut === 0) return
+      process.exitCode = EXIT.partly
+      warn(`${counts.failed + counts.cut} letters stay open; tidewater deadletter list tells why`)
     })
   letters.addHelpText('after', '\nExamples:\n  tidewater deadletter list\n  tidewater deadletter replay')
 }

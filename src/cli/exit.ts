@@ -17,6 +17,8 @@ export const EXIT = {
   limit: 6,
   /** Disk, network or another process failed in a way that may pass. */
   unavailable: 7,
+  /** Some of several things could not be done; which is told. */
+  partly: 8,
   /** Ended by Ctrl-C before the work was done. */
   cancelled: 130,
 } as const
