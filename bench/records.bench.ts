@@ -105,6 +105,7 @@ async function taker(input: Partial<StreamInput>): Promise<(data: readonly Buffe
     clock: systemClock,
     resolveModule: async (module) => module,
     isTaken: () => false,
+    known: () => [],
     notice: () => undefined,
   })
   const origin = { receivedMs: 1_795_233_600_000, ip: '198.51.100.23', userAgent: null }

@@ -137,7 +137,7 @@ export async function examineStreams(examined: StreamsToExamine, add: Add): Prom
 
   async function examineTableIndex(
     stream: string,
-    { table: name, uniqueKeys }: StoredDestination,
+    { table: name, uniqueKeys, orderingField }: StoredDestination,
     table: LoadedTable,
     tell: Add,
   ): Promise<void> {
@@ -145,7 +145,12 @@ export async function examineStreams(examined: StreamsToExamine, add: Add): Prom
     if (uniqueKeys.length === 0 || !(await isThere(file))) return
     const { session } = examined
     const subject = `index ${path.basename(file, '.duckdb')}`
-    const state = await examineIndex({ session, io: reader.io }, table, uniqueKeys, file)
+    const state = await examineIndex(
+      { session, io: reader.io },
+      table,
+      { key: uniqueKeys, ordering: orderingField },
+      file,
+    )
     switch (state.kind) {
       case 'agrees':
         return tell(subject, 'ok', `agrees with ${name}`)

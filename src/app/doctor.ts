@@ -224,7 +224,7 @@ async function examineTableIndex(
     add(subject, 'note', 'is not there; the next start builds it')
     return
   }
-  const state = await examineIndex({ session, io: reader.io }, table, definition.key, home.indexPath(name))
+  const state = await examineIndex({ session, io: reader.io }, table, definition, home.indexPath(name))
   switch (state.kind) {
     case 'agrees':
       return add(subject, 'ok', 'agrees with the table')

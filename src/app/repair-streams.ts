@@ -8,7 +8,7 @@ import { type Catalog, type LoadedTable, parseIdent } from '../iceberg/catalog/c
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { streamIndexName, streamLogName } from '../service/streams/streams.ts'
-import { examineIndex } from '../table/index-upkeep.ts'
+import { examineIndex, type IndexColumns } from '../table/index-upkeep.ts'
 import { tableOfEntry } from '../table/shares.ts'
 import { committedOffset } from '../table/writer.ts'
 import type { Reader } from './reader.ts'
@@ -60,10 +60,10 @@ export async function mendStreams(reader: Reader, tell: Tell): Promise<void> {
       tell,
     )
     await log.close()
-    for (const { table, uniqueKeys } of destinations) {
+    for (const { table, uniqueKeys, orderingField } of destinations) {
       const loaded = tables.get(table)
       if (loaded !== undefined && uniqueKeys.length > 0)
-        await mendIndex(reader, name, { loaded, table, uniqueKeys }, tell)
+        await mendIndex(reader, name, { loaded, table, key: uniqueKeys, ordering: orderingField }, tell)
     }
   }
 }
@@ -87,7 +87,7 @@ async function entriesOf({ home }: Reader, stream: string, own: string | undefin
 async function mendIndex(
   { home, duck, io }: Reader,
   stream: string,
-  { loaded, table, uniqueKeys }: { loaded: LoadedTable; table: string; uniqueKeys: readonly string[] },
+  { loaded, table, ...columns }: { loaded: LoadedTable; table: string } & IndexColumns,
   tell: Tell,
 ): Promise<void> {
   const name = streamIndexName(stream, table)
@@ -99,7 +99,7 @@ async function mendIndex(
   if (!there) return
   const session = await duck.connect()
   try {
-    const state = await examineIndex({ session, io }, loaded, uniqueKeys, file)
+    const state = await examineIndex({ session, io }, loaded, columns, file)
     if (state.kind !== 'unusable') return
     for (const end of ['', '.wal']) await rm(`${file}${end}`, { force: true })
     tell(`index ${name}`, `${file} ${state.why}; it is built anew`)

@@ -15,7 +15,6 @@ import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { isFault } from '../base/fault.ts'
 import type { Catalog, LoadedTable, TableIdent } from '../iceberg/catalog/catalog.ts'
-import { planScan } from '../iceberg/scan/plan.ts'
 import { type Difference, differences } from '../service/objects/compare.ts'
 import { rebuildVersions } from '../service/objects/rebuild.ts'
 import { openVersionStore } from '../service/objects/version-store.ts'
@@ -132,12 +131,13 @@ async function unusableIndexes({ home, config, catalog, io, duck }: Reader): Pro
   const found = new Map<string, string>()
   const session = await duck.connect()
   const files = await readdir(path.dirname(home.indexPath('any'))).catch((): string[] => [])
-  for (const [name, { ident, key }] of tablesByLog(config)) {
+  for (const [name, definition] of tablesByLog(config)) {
+    const { ident, key } = definition
     const file = home.indexPath(name)
     if (key.length === 0 || !files.includes(path.basename(file))) continue
     const table = await tableOrNull(catalog, ident)
     if (table === null) continue
-    const state = await examineIndex({ session, io }, table, key, file)
+    const state = await examineIndex({ session, io }, table, definition, file)
     if (state.kind === 'unusable') found.set(name, `${file} ${state.why}`)
   }
   session.close()
@@ -152,10 +152,7 @@ async function mendIndexes(engine: Engine, unusable: ReadonlyMap<string, string>
     if (context === null || why === undefined) continue
     const table = await writer.load()
     const { missing, extra } = await compareIndex(context, table)
-    if (missing + extra > 0) {
-      const plan = await planScan(engine.io, table.metadata)
-      await rebuild(context, plan, table.metadata['current-snapshot-id'] ?? null)
-    }
+    if (missing + extra > 0) await rebuild(context, table)
     tell(`index ${name}`, `${why}; it was built anew`)
   }
 }

@@ -12,7 +12,10 @@ import type { FileIO } from '../iceberg/file/file.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { scanRelation } from '../iceberg/scan/relation.ts'
 import type { ScanPlan, ScanTask } from '../iceberg/scan/scan.ts'
+import type { Schema } from '../iceberg/spec/table-metadata.ts'
+import { orderingValue } from './ordering.ts'
 import { RowIndex } from './row-index.ts'
+import { tombstonesSince, withTombstones } from './tombstones.ts'
 import { keyHash } from './transport.ts'
 
 export interface IndexContext {
@@ -20,11 +23,16 @@ export interface IndexContext {
   io: FileIO
   index: RowIndex
   key: readonly string[]
+  ordering?: string | undefined
 }
 
+/** The columns that an index is made from. */
+export type IndexColumns = Pick<IndexContext, 'key' | 'ordering'>
+
 /** What an index file says it belongs to. */
-export function indexIdentity(table: LoadedTable, key: readonly string[]): string {
-  return `${table.metadata['table-uuid']} ${JSON.stringify(key)}`
+export function indexIdentity(table: LoadedTable, { key, ordering }: IndexColumns): string {
+  const by = ordering === undefined ? '' : ` by ${JSON.stringify(ordering)}`
+  return `${table.metadata['table-uuid']} ${JSON.stringify(key)}${by}`
 }
 
 /** What looking at an index found: it agrees, describes an older snapshot (it catches up at the next start), or must be built anew. */
@@ -34,19 +42,22 @@ export type IndexState = { kind: 'agrees' } | { kind: 'behind' } | { kind: 'unus
 export async function examineIndex(
   parts: { session: DuckSession; io: FileIO },
   table: LoadedTable,
-  key: readonly string[],
+  columns: IndexColumns,
   path: string,
 ): Promise<IndexState> {
   let index: RowIndex | null
   try {
-    index = await RowIndex.peek(parts.session, 'examined', path, indexIdentity(table, key))
+    index = await RowIndex.peek(parts.session, 'examined', path, indexIdentity(table, columns))
   } catch (error) {
     return { kind: 'unusable', why: `cannot be opened: ${messageOf(error)}` }
   }
   if (index === null) return { kind: 'unusable', why: 'belongs to another table or layout' }
   try {
     if (index.snapshotId !== (table.metadata['current-snapshot-id'] ?? null)) return { kind: 'behind' }
-    const { missing, extra } = await compareIndex({ ...parts, index, key }, table)
+    const { missing, extra } = await compareIndex(
+      { ...parts, index, key: columns.key, ordering: columns.ordering },
+      table,
+    )
     if (missing + extra === 0) return { kind: 'agrees' }
     return { kind: 'unusable', why: `${missing} rows of the table are missing in it and ${extra} are too many` }
   } catch (error) {
@@ -78,7 +89,7 @@ export async function catchUp(context: IndexContext, table: LoadedTable): Promis
   // A delete file may go with the data files it was about; if a data file that stays was among them, its rows are back.
   const stays = plan.tasks.length > added.length
   if (lostDeletes.length > 0 && stays) {
-    await rebuild(context, plan, current)
+    await rebuild(context, table)
     return 'rebuilt'
   }
   await index.change(current, async () => {
@@ -89,20 +100,35 @@ export async function catchUp(context: IndexContext, table: LoadedTable): Promis
       `DELETE FROM ${index.name('delete_files')} WHERE list_contains(${listLiteral(lostDeletes)}, path)`,
     )
     await addRows(context, plan, added)
+    await takeTombstones(context, table)
     await index.recount()
   })
   return 'caught-up'
 }
 
 /** Builds the index from the table's key columns. */
-export async function rebuild(context: IndexContext, plan: ScanPlan, snapshotId: bigint | null): Promise<void> {
+export async function rebuild(context: IndexContext, table: LoadedTable): Promise<void> {
   const { index } = context
-  await index.change(snapshotId, async () => {
+  const plan = await planScan(context.io, table.metadata)
+  await index.change(table.metadata['current-snapshot-id'] ?? null, async () => {
     await index.clear()
     await index.addDeleteFiles([...new Set(plan.tasks.flatMap((task) => task.deletes).map((file) => file.filePath))])
     await addRows(context, plan, plan.tasks)
+    await takeTombstones(context, table)
     await index.recount()
   })
+}
+
+/** The tombstones of the current snapshot, inside the caller's transaction: those in the index may be of another one. */
+async function takeTombstones({ session, io, index, ordering }: IndexContext, table: LoadedTable): Promise<void> {
+  if (ordering === undefined) return
+  const since = tombstonesSince(table.metadata, index.snapshotId)
+  if (since === 'known') return
+  await session.run(`DELETE FROM ${index.name('tombstones')}`)
+  if (since === null) return
+  await withTombstones(io, since, (rows) =>
+    session.run(`INSERT INTO ${index.name('tombstones')} SELECT h, ord, at_ms FROM (${rows})`),
+  )
 }
 
 async function addRows(context: IndexContext, plan: ScanPlan, tasks: readonly ScanTask[]): Promise<void> {
@@ -114,9 +140,21 @@ async function addRows(context: IndexContext, plan: ScanPlan, tasks: readonly Sc
 
 /** The relation (h, file, pos, ord) of the live rows of planned files, all of which the index has registered. */
 export async function positions(context: IndexContext, plan: ScanPlan): Promise<string> {
-  const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
-  return `SELECT ${keyHash(context.key, (name) => `s.${ident(name)}`)} AS h, f.id AS file, s._pos AS pos, NULL::BIGINT AS ord FROM (${scan.sql}) s
+  const scan = await scanRelation(context.session, context.io, plan, {
+    columns: columnsOf(context),
+    withPosition: true,
+  })
+  const ord = orderingOf(context, plan.schema, (name) => `s.${ident(name)}`)
+  return `SELECT ${keyHash(context.key, (name) => `s.${ident(name)}`)} AS h, f.id AS file, s._pos AS pos, ${ord} AS ord FROM (${scan.sql}) s
     JOIN ${context.index.name('files')} f ON f.path = s._file`
+}
+
+function columnsOf({ key, ordering }: IndexContext): string[] {
+  return [...new Set(ordering === undefined ? key : [...key, ordering])]
+}
+
+function orderingOf({ ordering }: IndexContext, schema: Schema, column: (name: string) => string): string {
+  return ordering === undefined ? 'NULL::BIGINT' : orderingValue(schema, ordering, column(ordering))
 }
 
 async function markDeleted(context: IndexContext, deletePaths: readonly string[]): Promise<void> {
@@ -131,9 +169,13 @@ export async function compareIndex(
   table: LoadedTable,
 ): Promise<{ missing: number; extra: number }> {
   const plan = await planScan(context.io, table.metadata)
-  const scan = await scanRelation(context.session, context.io, plan, { columns: context.key, withPosition: true })
-  const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos FROM (${scan.sql})`
-  const held = `SELECT l.h, f.path, l.pos FROM (${context.index.live}) l JOIN ${context.index.name('files')} f ON f.id = l.file`
+  const scan = await scanRelation(context.session, context.io, plan, {
+    columns: columnsOf(context),
+    withPosition: true,
+  })
+  const ord = orderingOf(context, plan.schema, ident)
+  const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos, ${ord} AS ord FROM (${scan.sql})`
+  const held = `SELECT l.h, f.path, l.pos, l.ord FROM (${context.index.live}) l JOIN ${context.index.name('files')} f ON f.id = l.file`
   const count = (sql: string) => context.session.value(`SELECT count(*) FROM (${sql})`).then(Number)
   const miscounted = await count(`SELECT id FROM (${context.index.counts}) WHERE live <> n`)
   const extra = await count(`${held} EXCEPT ${truth}`)

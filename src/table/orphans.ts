@@ -11,7 +11,7 @@ import { limits } from '../base/limits.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
-import { reachableFiles } from './reachable.ts'
+import { reachableFiles, statisticsFiles } from './reachable.ts'
 
 export interface OrphanOptions {
   io: FileIO
@@ -67,10 +67,7 @@ async function reachedNames(io: FileIO, { metadata, metadataLocation }: LoadedTa
   const locations = await reachableFiles(io, metadata, metadata.snapshots)
   locations.add(metadataLocation)
   for (const entry of metadata['metadata-log']) locations.add(entry['metadata-file'])
-  for (const statistics of [...(metadata.statistics ?? []), ...(metadata['partition-statistics'] ?? [])]) {
-    const path = statistics !== null && typeof statistics === 'object' && 'statistics-path' in statistics
-    if (path) locations.add(String(statistics['statistics-path']))
-  }
+  for (const location of statisticsFiles(metadata)) locations.add(location)
   return new Set([...locations].map(nameOf))
 }
 

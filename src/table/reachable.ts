@@ -25,3 +25,13 @@ export async function reachableFiles(
   }
   return files
 }
+
+/** The files of statistics that the metadata names: they go with the last snapshot that they are about. */
+export function statisticsFiles(metadata: TableMetadata): Set<string> {
+  const files = new Set<string>()
+  for (const entry of [...(metadata.statistics ?? []), ...(metadata['partition-statistics'] ?? [])]) {
+    if (entry !== null && typeof entry === 'object' && 'statistics-path' in entry)
+      files.add(String(entry['statistics-path']))
+  }
+  return files
+}

@@ -6,7 +6,8 @@
  * appends to the delta, which is merged into the base when it has grown; a large one goes to the base at once.
  *
  * Rows are found by `p`, the first 32 bits of the hash: a pass over ten million of them costs a third of one over whole hashes,
- * which are compared only where `p` agrees. `ord` is null throughout, and takes no space, where a table has no ordering column.
+ * which are compared only where `p` agrees. `ord` is null throughout, and takes no space, where a table has no ordering column;
+ * where it has one, the keys deleted last are in `tombstones` (`tombstones.ts`).
  *
  * Crash story: every change of the index is one transaction that also moves the stamp. If the process dies between the
  * table's commit and the index's, the stamp is behind and `catchUp` brings it up from the files.
@@ -107,7 +108,7 @@ export class RowIndex {
   }
 
   /** A table of the index by its qualified name. */
-  name(table: 'base' | 'delta' | 'files' | 'delete_files'): string {
+  name(table: 'base' | 'delta' | 'files' | 'delete_files' | 'tombstones'): string {
     return `${ident(this.#alias)}.${table}`
   }
 
@@ -293,7 +294,7 @@ export class RowIndex {
     await this.#session.run(`DELETE FROM ${delta}`)
   }
 
-  /** Empties the index, inside the caller's transaction. */
+  /** Empties the index but for its tombstones, inside the caller's transaction. */
   async clear(): Promise<void> {
     for (const table of ['base', 'delta', 'files', 'delete_files'] as const)
       await this.#session.run(`DELETE FROM ${this.name(table)}`)
@@ -327,6 +328,7 @@ export class RowIndex {
       await this.#session.run(
         `CREATE TABLE ${alias}.delta (h UHUGEINT, file INTEGER, pos BIGINT, ord BIGINT, word BIGINT)`,
       )
+      await this.#session.run(`CREATE TABLE ${alias}.tombstones (h UHUGEINT, ord BIGINT, at_ms BIGINT)`)
       await this.#session.run(`INSERT INTO ${alias}.meta VALUES (${LAYOUT}, ${literal(identity)}, NULL, 0)`)
     })
     this.#snapshotId = null

@@ -1,5 +1,6 @@
 /** From new and removed files to the change that makes a snapshot of them: manifests are written here, the rest is pure. */
 import { snapshotId as newSnapshotId } from '../base/ids.ts'
+import type { Json } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
 import { operationOf } from '../iceberg/action/row-delta.ts'
 import { nextSequenceNumber, snapshotChange } from '../iceberg/action/snapshot.ts'
@@ -8,6 +9,7 @@ import { writeSnapshotFiles } from '../iceberg/file/snapshot-files.ts'
 import type { DataFile } from '../iceberg/spec/manifest.ts'
 import type { TableChange, TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import { offsetProperty, SUMMARY } from './table.ts'
+import { tombstonesOf } from './tombstones.ts'
 
 export interface SnapshotPlan {
   dataFiles: readonly DataFile[]
@@ -20,6 +22,8 @@ export interface SnapshotPlan {
   mergeCount?: number
   nowMs: number
   summary: Record<string, string>
+  /** The snapshot's statistics entry, when its tombstones are others than those of the one before; else they are passed on. */
+  statistics?: (snapshotId: bigint, sequenceNumber: number) => Promise<Json>
 }
 
 /** @throws Fault `conflict` when a removed file is no longer there */
@@ -45,8 +49,18 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
     timestampMs: plan.nowMs,
     summary: plan.summary,
   })
+  const updates = [...change.updates]
+  const passedOn = tombstonesOf(metadata, metadata['current-snapshot-id'])
+  if (plan.statistics !== undefined) {
+    const statistics = await plan.statistics(snapshotId, nextSequenceNumber(metadata))
+    updates.push({ action: 'set-statistics', statistics })
+  } else if (passedOn !== null) {
+    updates.push({ action: 'set-statistics', statistics: { ...passedOn, 'snapshot-id': snapshotId } })
+  }
   const offset = plan.summary[SUMMARY.offset]
-  if (offset === undefined) return change
-  const facts = { [offsetProperty(plan.summary[SUMMARY.log])]: offset }
-  return { ...change, updates: [...change.updates, { action: 'set-properties', updates: facts }] }
+  if (offset !== undefined) {
+    const facts = { [offsetProperty(plan.summary[SUMMARY.log])]: offset }
+    updates.push({ action: 'set-properties', updates: facts })
+  }
+  return { ...change, updates }
 }

@@ -9,10 +9,12 @@ import { commitChange } from '../iceberg/catalog/commit.ts'
 import { currentSchema } from '../iceberg/spec/schema.ts'
 import type { Schema, TableChange, TableMetadata, Type } from '../iceberg/spec/table-metadata.ts'
 import { formatType, isPromotable } from '../iceberg/spec/type.ts'
+import { checkOrdering } from './ordering.ts'
 import type { TableDefinition } from './table.ts'
 
-/** @throws Fault `invalid` when a column is there with a type that the definition contradicts */
+/** @throws Fault `invalid` when a column is there with a type that the definition contradicts, or cannot order rows */
 export async function ensureTable(catalog: Catalog, definition: TableDefinition, clock: Clock): Promise<LoadedTable> {
+  checkOrdering(definition, definition.schema)
   const existing = await loadOrNull(catalog, definition)
   if (existing === null) return createTable(catalog, definition)
   const plan = (metadata: TableMetadata) => changeFor(metadata, definition)
@@ -48,6 +50,7 @@ async function createTable(catalog: Catalog, definition: TableDefinition): Promi
 
 /** New columns and changed properties as one change; null when the table is as wanted. */
 function changeFor(metadata: TableMetadata, definition: TableDefinition): TableChange | null {
+  checkOrdering(definition, currentSchema(metadata))
   const columns = evolveSchema(metadata, newColumns(currentSchema(metadata), definition))
   const properties = setProperties(metadata, { updates: definition.properties ?? {} })
   const updates = [...columns.updates, ...properties.updates]

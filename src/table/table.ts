@@ -36,7 +36,8 @@ export function offsetProperty(log: string | undefined): string {
 
 /**
  * - `append`: every entry becomes a row
- * - `upsert`: the entry with the greatest offset decides a key's row; `delete` removes it
+ * - `upsert`: the entry with the greatest offset (or ordering value, where there is an ordering column) decides a key's row;
+ *   `delete` removes it
  * - `insert-once`: the first entry of a key stays for good, repetitions are dropped: an append-only table of
  *   facts that may be told more than once
  */
@@ -49,6 +50,12 @@ export interface TableDefinition {
   /** Columns that identify a row; empty for `append`. No entry has null there, also where the table would allow it. */
   key: readonly string[]
   mode: WriteMode
+  /**
+   * Mode `upsert` only: a required column (int, long, date, timestamp, timestamptz) whose value says which of two changes of a key is
+   * the newer, whenever they arrive; of equal ones the later in the log. Every change has it, deletes too. A change older than
+   * the row that its key has, or than the delete that took it, is dropped.
+   */
+  ordering?: string
   spec?: PartitionSpec
   sortOrder?: SortOrder
   properties?: Record<string, string>
@@ -64,6 +71,10 @@ export interface CommitReport {
   /** Rows written, and rows of before that they replaced or that were deleted. */
   rowsWritten: number
   rowsRemoved: number
+  /** Tables with an ordering column: changes since the report before that were older than what their key already had. */
+  lateDropped: number
+  /** Deleted keys that are remembered no longer: they were too many or too old (`limits.tombstonesKeptMax`, `tombstoneAgeMaxMs`). */
+  tombstonesForgotten: number
   elapsedMs: number
 }
 

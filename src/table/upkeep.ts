@@ -24,7 +24,7 @@ import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import { boundsFor, type CompactionChoice, chooseData, chooseDeletes } from './compaction-choice.ts'
 import { catchUp, type IndexContext, positions } from './index-upkeep.ts'
 import { removeOrphans } from './orphans.ts'
-import { reachableFiles } from './reachable.ts'
+import { reachableFiles, statisticsFiles } from './reachable.ts'
 import { planSnapshot } from './snapshot-plan.ts'
 import { SUMMARY } from './table.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
@@ -304,7 +304,8 @@ async function expire(writer: TableWriter): Promise<string[]> {
   if (expired.length === 0) return []
   const kept = await reachableFiles(io, after.metadata, after.metadata.snapshots)
   const gone = await reachableFiles(io, before.metadata, expired)
-  const unreachable = [...gone].filter((location) => !kept.has(location))
+  const statistics = statisticsFiles(before.metadata).difference(statisticsFiles(after.metadata))
+  const unreachable = [...gone.union(statistics)].filter((location) => !kept.has(location))
   await io.delete(unreachable)
   return [`expired ${expired.length} snapshots, removed ${unreachable.length} files`]
 }

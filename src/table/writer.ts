@@ -3,12 +3,11 @@
  *
  * A commit is a plan of DuckDB statements over sealed segments; no row passes through JavaScript:
  *   1. `batch`    the entries [from, end), numbered `nth`, with the hash of their key
- *   2. `winners`  per key the entry that decides (fold), and for `insert-once` only keys that are new; as a bitmap over `nth`
- *                 too, so that the wide rows are filtered as they stream by, without a join and without a sort
+ *   2. `winners`  per key the entry that decides (`fold.ts`), and for `insert-once` only keys that are new; as a bitmap over
+ *                 `nth` too, so that the wide rows are filtered as they stream by, without a join and without a sort
  *   3. `old`      where the winners' keys stand now, by the row index
  *   4. data files from the winners, position deletes from `old`
- *   5. the snapshot; then the index learns the new positions: counted when the rows are in one file in the order of the
- *      batch, else read from the files themselves
+ *   5. the snapshot, with the tombstones that a table with an ordering column has; then the index learns (`learn.ts`)
  * An append has no keys: its entries go from the segments into data files by one statement.
  */
 import { assert, must } from '../base/assert.ts'
@@ -16,7 +15,7 @@ import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
-import { type DuckSession, ident, literal } from '../duck/duck.ts'
+import { type DuckSession, ident } from '../duck/duck.ts'
 import { type Catalog, formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { commitChange, findCommit } from '../iceberg/catalog/commit.ts'
 import { writeDataFiles } from '../iceberg/file/data-writer.ts'
@@ -27,11 +26,15 @@ import { currentSchema, currentSpec } from '../iceberg/spec/schema.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 import type { Segment } from '../log/log.ts'
 import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
-import { catchUp, type IndexContext, indexIdentity, positions } from './index-upkeep.ts'
+import { FOLD_TABLES, foldFirst, foldNewest, foldOrdered, type Ordered, WON } from './fold.ts'
+import { catchUp, type IndexContext, indexIdentity } from './index-upkeep.ts'
+import { learn } from './learn.ts'
+import { orderingValue } from './ordering.ts'
 import { RowIndex } from './row-index.ts'
-import { planSnapshot } from './snapshot-plan.ts'
+import { planSnapshot, type SnapshotPlan } from './snapshot-plan.ts'
 import { type CommitReport, offsetProperty, SUMMARY, type TableDefinition } from './table.ts'
 import { ensureTable } from './table-setup.ts'
+import { tombstonesOf, writeTombstones } from './tombstones.ts'
 import { keyHash, segmentRelation, valueExpression } from './transport.ts'
 import { sortTerms, writeSettings } from './write-settings.ts'
 
@@ -60,11 +63,12 @@ interface Range {
   entries: number | null
 }
 
-/** Of rows of `batch` (no row won: the bitmap is null, and so is this). */
-const WON = "get_bit(getvariable('tidewater_won'), nth) = 1"
-/** Counted positions are compared with the file at so many places, when it has more rows than one thread takes at a time. */
-const POSITIONS_CHECKED = 16
-const ONE_VECTOR_ROWS = 2048
+/** What a commit adds to a table. */
+interface Additions {
+  dataFiles: DataFile[]
+  deleteFiles: DataFile[]
+  ordered: Ordered | null
+}
 
 export class TableWriter {
   readonly name: string
@@ -73,6 +77,8 @@ export class TableWriter {
   readonly #definition: TableDefinition
   readonly #logName: string
   readonly #index: IndexContext | null
+  /** Late changes not told in a report yet. */
+  #lateDropped = 0
 
   private constructor(parts: WriterParts, options: WriterOptions, index: RowIndex | null) {
     this.#parts = parts
@@ -80,7 +86,8 @@ export class TableWriter {
     this.#logName = options.logName
     this.bounds = options.bounds ?? TABLE_BOUNDS
     this.name = formatIdent(options.definition.ident)
-    this.#index = index === null ? null : { session: parts.session, io: parts.io, index, key: options.definition.key }
+    const { key, ordering } = options.definition
+    this.#index = index === null ? null : { session: parts.session, io: parts.io, index, key, ordering }
   }
 
   /** Creates or evolves the table to its definition, opens the index and brings it up to the current snapshot. */
@@ -89,7 +96,7 @@ export class TableWriter {
     const table = await ensureTable(parts.catalog, definition, parts.clock)
     if (definition.mode === 'append') return new TableWriter(parts, options, null)
     assert(definition.key.length > 0, `a table written by ${definition.mode} has a key`)
-    const identity = indexIdentity(table, definition.key)
+    const identity = indexIdentity(table, definition)
     const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
     const { indexDeltaRowsMax } = options.bounds ?? TABLE_BOUNDS
     const index = await RowIndex.open(parts.session, alias, options.indexPath, identity, indexDeltaRowsMax)
@@ -174,7 +181,7 @@ export class TableWriter {
   /** Gives the memory of the batch back: what follows a commit, compaction above all, needs it. */
   async #forgetBatch(): Promise<void> {
     if (this.#index === null) return
-    for (const table of ['batch', 'winners', 'old']) await this.#parts.session.run(`DROP TABLE IF EXISTS temp.${table}`)
+    for (const table of FOLD_TABLES) await this.#parts.session.run(`DROP TABLE IF EXISTS temp.${table}`)
   }
 
   async close(): Promise<void> {
@@ -192,10 +199,8 @@ export class TableWriter {
     const { metadata } = table
     const nowMs = clock.nowMs()
     const source = this.#source(metadata, segments, from, end)
-    if (mode !== 'append') {
-      await this.#readBatch(source, range)
-      await this.#fold(end - from)
-    }
+    if (mode !== 'append') await this.#readBatch(metadata, source, range)
+    const ordered = mode === 'append' ? null : await this.#fold(end - from, nowMs)
 
     const dataFiles = await writeDataFiles(session, io, {
       relationSql: this.#winnersSql(metadata, source),
@@ -209,10 +214,14 @@ export class TableWriter {
     })
     if (mode === 'append' && sum(dataFiles) !== range.entries) await this.#checkCount(`(${source})`, range)
     const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
-    if (dataFiles.length === 0 && deleteFiles.length === 0) return null
+    this.#lateDropped += ordered?.lateDropped ?? 0
+    if (dataFiles.length === 0 && deleteFiles.length === 0 && (ordered?.buried ?? 0) === 0) return null
 
-    const snapshotId = await this.#commitSnapshot(table, dataFiles, deleteFiles, end)
-    if (this.#index !== null) await this.#learn(this.#index, table, snapshotId, dataFiles, deleteFiles)
+    const additions = { dataFiles, deleteFiles, ordered }
+    const snapshotId = await this.#commitSnapshot(table, additions, end)
+    if (this.#index !== null) await learn(this.#index, { table, snapshotId, ...additions })
+    const lateDropped = this.#lateDropped
+    this.#lateDropped = 0
     return {
       table: this.name,
       snapshotId,
@@ -221,6 +230,8 @@ export class TableWriter {
       entries: range.entries ?? sum(dataFiles),
       rowsWritten: sum(dataFiles),
       rowsRemoved: sum(deleteFiles),
+      lateDropped,
+      tombstonesForgotten: ordered?.forgotten ?? 0,
     }
   }
 
@@ -231,10 +242,15 @@ export class TableWriter {
     return segmentRelation(paths, currentSchema(metadata).fields, { from, end }, limits.logEntryBytesMax + 1024)
   }
 
-  async #readBatch(source: string, range: Range): Promise<void> {
-    const hash = keyHash(this.#definition.key, (name) => `row.${ident(name)}`)
+  async #readBatch(metadata: TableMetadata, source: string, range: Range): Promise<void> {
+    const { key, ordering } = this.#definition
+    const hash = keyHash(key, (name) => `row.${ident(name)}`)
+    const order =
+      ordering === undefined
+        ? ''
+        : `, ${orderingValue(currentSchema(metadata), ordering, `row.${ident(ordering)}`)} AS o`
     await this.#parts.session.run(
-      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${range.from})::INTEGER AS nth, op, ${hash} AS h, row FROM (${source})`,
+      `CREATE OR REPLACE TEMP TABLE batch AS SELECT ("offset" - ${range.from})::INTEGER AS nth, op, ${hash} AS h${order}, row FROM (${source})`,
     )
     await this.#checkCount('batch', range)
   }
@@ -252,21 +268,13 @@ export class TableWriter {
     }
   }
 
-  /** One entry per key: the newest decides an upsert, the first an insert-once. */
-  async #fold(entries: number): Promise<void> {
+  async #fold(entries: number, nowMs: number): Promise<Ordered | null> {
     const { session } = this.#parts
-    const { index } = must(this.#index, 'the index of a keyed table')
-    const newest = this.#definition.mode === 'upsert'
-    await session.run(
-      `CREATE OR REPLACE TEMP TABLE winners AS SELECT h, ${newest ? 'max' : 'min'}(nth) AS nth FROM batch ${newest ? '' : "WHERE op = 'upsert'"} GROUP BY h`,
-    )
-    await session.run(`CREATE OR REPLACE TEMP TABLE old AS ${index.locate('winners')}`)
-    if (!newest) {
-      await session.run('DELETE FROM winners WHERE h IN (SELECT h FROM old)')
-      // They stay.
-      await session.run('DELETE FROM old')
-    }
-    await session.run(`SET VARIABLE tidewater_won = (SELECT bitstring_agg(nth, 0, ${entries - 1}) FROM winners)`)
+    const { mode, ordering } = this.#definition
+    const parts = { session, index: must(this.#index, 'the index of a keyed table').index, entries }
+    if (ordering !== undefined) return foldOrdered(parts, ordering, nowMs)
+    await (mode === 'upsert' ? foldNewest(parts) : foldFirst(parts))
+    return null
   }
 
   #winnersSql(metadata: TableMetadata, source: string): string {
@@ -307,8 +315,7 @@ export class TableWriter {
 
   async #commitSnapshot(
     base: LoadedTable,
-    dataFiles: DataFile[],
-    deleteFiles: DataFile[],
+    { dataFiles, deleteFiles, ordered }: Additions,
     end: number,
   ): Promise<bigint> {
     const { catalog, io, clock } = this.#parts
@@ -327,63 +334,33 @@ export class TableWriter {
           mergeCount: this.bounds.manifestsMergeCount,
           nowMs: clock.nowMs(),
           summary,
+          ...this.#tombstones(metadata, ordered),
         })
       },
     })
     return committedSnapshot(table.metadata, commitId)
   }
 
-  /** @param table as the files were planned and written for */
-  async #learn(
-    context: IndexContext,
-    table: LoadedTable,
-    snapshotId: bigint,
-    dataFiles: DataFile[],
-    deleteFiles: DataFile[],
-  ): Promise<void> {
-    const { index, session } = context
-    await index.change(snapshotId, async () => {
-      if (deleteFiles.length > 0) await index.countOff('SELECT file FROM old')
-      const firstId = await index.addFiles(dataFiles)
-      await index.addDeleteFiles(deleteFiles.map((file) => file.filePath))
-      const counted = dataFiles.length === 1 && inBatchOrder(table.metadata)
-      const gone = `SELECT h, NULL::INTEGER AS file, NULL::BIGINT AS pos, NULL::BIGINT AS ord FROM batch WHERE op = 'delete' AND ${WON}`
-      const rows = counted
-        ? `SELECT h, ${firstId}::INTEGER AS file, row_number() OVER () - 1 AS pos, NULL::BIGINT AS ord FROM batch WHERE op = 'upsert' AND ${WON}`
-        : await this.#writtenRows(context, table, dataFiles)
-      const deletes = Number(await session.value(`SELECT count(*) FROM (${gone})`))
-      await index.put(dataFiles.length === 0 ? gone : `${rows} UNION ALL ${gone}`, sum(dataFiles) + deletes, 'old')
-      if (counted) await this.#checkPositions(context, firstId, dataFiles[0]!)
-    })
-    await index.merge()
-  }
-
-  /** The relation (h, file, pos) of files just written, as they are. */
-  #writtenRows(context: IndexContext, table: LoadedTable, dataFiles: readonly DataFile[]): Promise<string> {
-    const sequenceNumber = table.metadata['last-sequence-number']
-    return positions(context, {
-      snapshot: null,
-      schema: currentSchema(table.metadata),
-      tasks: dataFiles.map((file) => ({ file, sequenceNumber, deletes: [] })),
-      manifestsRead: 0,
-      manifestsSkipped: 0,
-      filesSkipped: 0,
-    })
-  }
-
-  /** DuckDB keeps the order of rows through a scan, a filter and a COPY; a wrong position would delete a wrong row. */
-  async #checkPositions({ io, session, key, index }: IndexContext, id: number, file: DataFile): Promise<void> {
-    if (file.recordCount <= ONE_VECTOR_ROWS) return
-    const last = file.recordCount - 1
-    const places = new Set(
-      Array.from({ length: POSITIONS_CHECKED }, (_, at) => Math.round((last * at) / (POSITIONS_CHECKED - 1))),
-    )
-    const local = await io.localFile(file.filePath)
-    const right = await session.value(
-      `SELECT count(*) FROM (SELECT ${keyHash(key, ident)} AS h, file_row_number AS pos FROM read_parquet(${literal(local)}) WHERE file_row_number IN (${[...places].join(', ')})) f
-      JOIN (${index.at(id, [...places])}) l ON l.pos = f.pos AND l.h = f.h`,
-    )
-    assert(Number(right) === places.size, 'rows are in the file in the order of the batch')
+  /** How the snapshot's tombstones are written, when they are others than before or the table has lost their file. */
+  #tombstones(metadata: TableMetadata, ordered: Ordered | null): Pick<SnapshotPlan, 'statistics'> {
+    if (ordered === null || ordered.tombstones === 0) return {}
+    if (ordered.buried === 0 && tombstonesOf(metadata, metadata['current-snapshot-id']) !== null) return {}
+    const { session, io, clock } = this.#parts
+    const rows = ordered.buried > 0 ? 'tombs' : must(this.#index, 'the index of a keyed table').index.name('tombstones')
+    const { fields } = currentSchema(metadata)
+    const key = fields.filter(({ name }) => this.#definition.key.includes(name)).map(({ id }) => id)
+    return {
+      statistics: (snapshotId, sequenceNumber) =>
+        writeTombstones(session, io, {
+          rows,
+          count: ordered.tombstones,
+          fields: key,
+          metadata,
+          snapshotId,
+          sequenceNumber,
+          nowMs: clock.nowMs(),
+        }),
+    }
   }
 }
 
@@ -414,11 +391,6 @@ function ancestryOffset(metadata: TableMetadata, logName: string): number {
     id = snapshot['parent-snapshot-id']
   }
   return 0
-}
-
-/** Whether rows of one file stand in the order in which they were given. */
-function inBatchOrder(metadata: TableMetadata): boolean {
-  return currentSpec(metadata).fields.length === 0 && sortTerms(metadata).orderBySql === undefined
 }
 
 function sum(files: readonly DataFile[]): number {

@@ -27,7 +27,7 @@ export interface TableBench {
   clock: Clock
   log: Log
   /** A writer of the table; the one before it must be closed. */
-  openWriter(definition: TableDefinition, bounds?: Partial<TableBounds>): Promise<TableWriter>
+  openWriter(definition: TableDefinition, bounds?: Partial<TableBounds>, clock?: Clock): Promise<TableWriter>
   append(changes: readonly Change[]): Promise<void>
   /** Commits everything in the log that the table does not hold yet. */
   commitAll(writer: TableWriter): Promise<void>
@@ -67,9 +67,9 @@ export async function openTableBench(): Promise<TableBench> {
     clock,
     log,
     indexPath,
-    openWriter: async (definition, bounds) =>
+    openWriter: async (definition, bounds, writerClock = clock) =>
       TableWriter.open(
-        { catalog, io, clock, session: await duck.connect() },
+        { catalog, io, clock: writerClock, session: await duck.connect() },
         { definition, indexPath, logName: 'changes', bounds: { ...TABLE_BOUNDS, ...bounds } },
       ),
     append: async (changes) => {
