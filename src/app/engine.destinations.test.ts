@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type EngineBench, withEngine } from '../../test/support/engine-bench.ts'
 import { recordsOf } from '../../test/support/streams.ts'
-import { isFault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 
 const columns = { id: 'LONG NOT NULL', kind: 'STRING' }
 const routed = { table: 'demo.other', columns, route: { table: '.kind // "other"' } }
@@ -219,5 +221,23 @@ test('a log that is damaged stops its stream alone', async () => {
     await bench.engine.streams.get('good').accept(recordsOf({ id: 2 }))
     await bench.engine.drain()
     assert.deepEqual(await ids(bench, 'good'), [2])
+  })
+})
+
+test('a catalog that does not answer keeps nobody from sending, and what was sent is committed when it does', async () => {
+  await withEngine({ streams: { events: { table: 'demo.events', columns } } }, async (bench) => {
+    const { catalog, streams } = bench.engine
+    const load = catalog.load.bind(catalog)
+    catalog.load = () => Promise.reject(new Fault('unavailable', 'the catalog is out of reach'))
+    const stream = streams.get('events')
+    for (let id = 0; id < 3; id++) {
+      const { results } = await stream.accept(recordsOf({ id }))
+      assert.equal(results[0]?.kind, 'accepted')
+      await delay(limits.streamSchemaAgeMs / 2 + 100)
+    }
+    await assert.rejects(streams.drain(), /out of reach/)
+    catalog.load = load
+    await streams.drain()
+    assert.deepEqual(await ids(bench, 'events'), [0, 1, 2])
   })
 })

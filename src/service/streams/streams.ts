@@ -9,7 +9,6 @@
  *
  * Crash story: a stream is remembered before it can be reached, and forgotten after its last commit.
  */
-import path from 'node:path'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { stringifyJson } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
@@ -18,14 +17,13 @@ import type { Log } from '../../log/log.ts'
 import { Backlog, type BacklogOptions } from './backlog.ts'
 import { parseStream, type StreamDefinition } from './definition.ts'
 import { streamLogName } from './destination.ts'
-import { Destinations, type SharedParts } from './destinations.ts'
+import type { SharedParts } from './destinations.ts'
 import { leftoverDefinition } from './leftover.ts'
 import { MemoryFile } from './memory.ts'
-import { closePipeline, openPipeline, type PipelineDeps, type PipelineStep } from './pipeline.ts'
-import { Progress } from './progress.ts'
-import { Repetitions } from './repetitions.ts'
-import { Stream } from './stream.ts'
-import { resolveModule } from './transform/load.ts'
+import { type KnownStream, type OpenStreamOptions, openStream, stepsOf } from './open-stream.ts'
+import { closePipeline, type openPipeline } from './pipeline.ts'
+import type { Stream } from './stream.ts'
+import { TableOwners } from './table-owners.ts'
 
 export { parseStream, type StreamDefinition, type StreamInput, streamSettings } from './definition.ts'
 export { streamIndexName, streamLogName } from './destination.ts'
@@ -59,26 +57,16 @@ export interface StreamsOptions extends SharedParts, Omit<BacklogOptions, 'clock
   openSteps?: typeof openPipeline
 }
 
-/** Beside the configuration file: functions that streams made through the API may name. */
-const FUNCTIONS_FOLDER = 'functions'
-
-interface Known {
-  definition: StreamDefinition
-  createdMs: number
-  configured: boolean
-}
-
 export class Streams {
   readonly #options: StreamsOptions
   readonly #memory: MemoryFile
-  readonly #backlog: Backlog
-  readonly #streams = new Map<string, Known & { stream: Stream }>()
+  readonly #streams = new Map<string, KnownStream & { stream: Stream }>()
   /** Streams that cannot be opened, and why. */
-  readonly #troubled = new Map<string, { name: string; known: Known | null; fault: Fault }>()
+  readonly #troubled = new Map<string, { name: string; known: KnownStream | null; fault: Fault }>()
   /** What removed streams have left in their logs. They take no records. */
   readonly #leftovers = new Map<string, Stream>()
-  /** Which stream writes a table. */
-  readonly #writers = new Map<string, string>()
+  readonly #owners: TableOwners
+  readonly #opening: OpenStreamOptions
   #started = false
   #stop = new AbortController()
   /** Definitions change one after the other. */
@@ -87,7 +75,8 @@ export class Streams {
   private constructor(options: StreamsOptions) {
     this.#options = options
     this.#memory = new MemoryFile(options.memoryPath)
-    this.#backlog = new Backlog(options)
+    this.#owners = new TableOwners(options.takenTables)
+    this.#opening = { ...options, memory: this.#memory, backlog: new Backlog(options), owners: this.#owners }
   }
 
   /** Streams that cannot be opened are told of; see `troubles`. @throws Fault `unavailable`, `corrupt` (what is remembered) */
@@ -170,8 +159,10 @@ export class Streams {
         throw new Fault('conflict', `stream ${name} is in the configuration; change it there and start again`)
       const definition = parseStream(name, input)
       if (sameDefinition(stream.definition, definition)) return stream
-      if (definition.table !== stream.definition.table) this.#requireFree(definition.table, name)
-      const steps = await this.#stepsOf(definition, false)
+      if (definition.table !== stream.definition.table) this.#owners.claim(definition.table, name)
+      const { destinations } = stream.parts
+      const tables = () => destinations.all.map(({ table }) => table)
+      const steps = await stepsOf(this.#opening, definition, { configured: false, known: tables })
       const version = stream.version + 1
       try {
         await stream.between(async () => {
@@ -219,7 +210,7 @@ export class Streams {
       await repetitions.flush()
       repetitions.forgetAll(log.end)
       destinations.forget()
-      await stream.close()
+      await this.#close(stream)
     })
   }
 
@@ -314,11 +305,16 @@ export class Streams {
     this.#streams.delete(stream.name)
     this.#leftovers.delete(stream.name)
     await stream.close()
+    this.#owners.releaseAll(stream.name)
   }
 
   async #openAll(): Promise<void> {
     const { configured, clock } = this.#options
-    const wanted: Known[] = configured.map((definition) => ({ definition, createdMs: clock.nowMs(), configured: true }))
+    const wanted: KnownStream[] = configured.map((definition) => ({
+      definition,
+      createdMs: clock.nowMs(),
+      configured: true,
+    }))
     for (const { name, definition, createdMs } of this.#memory.definitions()) {
       // What the configuration says of a stream counts.
       if (configured.some((known) => known.name === name)) continue
@@ -345,7 +341,7 @@ export class Streams {
   }
 
   /** @throws what is no fault: a bug */
-  #trouble(name: string, known: Known | null, error: unknown): void {
+  #trouble(name: string, known: KnownStream | null, error: unknown): void {
     if (!isFault(error)) throw error
     this.#troubled.set(name, { name, known, fault: error })
     this.#options.notice(`${error.message}; it takes no records until it can be opened`)
@@ -373,11 +369,10 @@ export class Streams {
     }
   }
 
-  async #open(known: Known): Promise<Stream> {
+  async #open(known: KnownStream): Promise<Stream> {
     const { name } = known.definition
     try {
-      this.#requireFree(known.definition.table, name)
-      const stream = await this.#openParts(known)
+      const stream = await openStream(this.#opening, known)
       this.#streams.set(name, { ...known, stream })
       if (this.#memory.notes(name).paused) await stream.pause()
       else if (this.#started) stream.parts.destinations.follow()
@@ -388,85 +383,6 @@ export class Streams {
     }
   }
 
-  async #openParts({ definition, createdMs, configured }: Known): Promise<Stream> {
-    const { name } = definition
-    const memory = this.#memory
-    const log = await this.#options.openLog(streamLogName(name))
-    const progress = new Progress()
-    const at: { stream: Stream | null } = { stream: null }
-    let destinations: Destinations | null = null
-    let steps: PipelineStep[] = []
-    try {
-      steps = await this.#stepsOf(definition, configured)
-      const seen = new Set<string>()
-      const repetitions = await Repetitions.open(memory, name, log, (table) => seen.add(table))
-      destinations = new Destinations({
-        ...this.#options,
-        stream: name,
-        log,
-        memory,
-        repetitions,
-        definition: () => at.stream?.definition ?? definition,
-        claim: (table) => {
-          this.#requireFree(table, name)
-          this.#writers.set(table, name)
-        },
-        release: (table) => this.#writers.delete(table),
-        oldestAtMs: () => progress.oldestAtMs,
-        onMoved: () => {
-          if (at.stream !== null) progress.reach(at.stream.parts.destinations.position)
-        },
-        onEvent: (event) => {
-          if (event.kind === 'committed') at.stream?.committed()
-          this.#options.onEvent(event)
-        },
-      })
-      await destinations.start(seen)
-      const { deadLetters, clock } = this.#options
-      const backlog = this.#backlog
-      const parts = { log, destinations, repetitions, deadLetters, progress, backlog, clock }
-      at.stream = new Stream(definition, createdMs, parts, steps, memory.notes(name).version)
-      await at.stream.measure()
-      return at.stream
-    } catch (error) {
-      if (at.stream !== null) await at.stream.close()
-      else {
-        await destinations?.close()
-        await closePipeline(steps)
-        await log.close()
-      }
-      throw error
-    }
-  }
-
-  #stepsOf(definition: StreamDefinition, configured: boolean): Promise<PipelineStep[]> {
-    const { clock, configDir, notice, openSteps = openPipeline } = this.#options
-    const functions = configured ? configDir : path.join(configDir, FUNCTIONS_FOLDER)
-    const deps: PipelineDeps = {
-      clock,
-      notice,
-      resolveModule: (module) => resolveModule(module, functions, !configured),
-      isTaken: (table) => this.#takenBy(table, definition.name) !== null,
-      known: () => this.#streams.get(definition.name)?.stream.parts.destinations.all.map(({ table }) => table) ?? [],
-    }
-    return openSteps(definition, deps)
-  }
-
-  /** Who else than stream `name` writes a table. */
-  #takenBy(table: string, name: string): string | null {
-    if (this.#options.takenTables.has(table)) return 'another service'
-    const others = [...this.#streams.values()].filter(({ stream }) => stream.name !== name)
-    const owner =
-      this.#writers.get(table) ?? others.find(({ stream }) => stream.definition.table === table)?.stream.name
-    return owner === undefined || owner === name ? null : `stream ${owner}`
-  }
-
-  /** @throws Fault `conflict` when something else than stream `name` writes the table */
-  #requireFree(table: string, name: string): void {
-    const taken = this.#takenBy(table, name)
-    if (taken !== null) throw new Fault('conflict', `table ${table} is written by ${taken}`)
-  }
-
   /** Opens the log of a stream that is no more, if it holds anything. */
   async #openLeftover(name: string): Promise<void> {
     const { openLog, catalog, notice } = this.#options
@@ -474,7 +390,7 @@ export class Streams {
       const definition = await leftoverDefinition(name, { catalog, memory: this.#memory, openLog })
       if (definition === null) return
       const createdMs = this.#options.clock.nowMs()
-      const stream = await this.#openParts({ definition, createdMs, configured: true })
+      const stream = await openStream(this.#opening, { definition, createdMs, configured: true })
       await stream.end()
       this.#leftovers.set(name, stream)
       const { waitingEntries, destinations } = stream.freshness()
