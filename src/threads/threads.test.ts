@@ -45,7 +45,7 @@ function runJobs(
       data: {},
       threads: { min: 1, max },
       depth: 1,
-      timeMs: 150,
+      timeMs: 2_000,
       part: 'one job',
       heapMiB: 32,
       what: 'test',
@@ -71,7 +71,7 @@ parentPort.on('message', async ({ id, what }) => {
   Atomics.store(workerData.progress, 1, 7)
   if (what === 'hang') for (;;);
   if (what === 'exit') process.exit(1)
-  if (what === 'slow') await new Promise((resolve) => setTimeout(resolve, 60))
+  if (what === 'slow') await new Promise((resolve) => setTimeout(resolve, 400))
   parentPort.postMessage({ kind: 'done', id })
 })
 parentPort.postMessage({ kind: 'ready' })`

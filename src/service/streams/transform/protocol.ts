@@ -63,8 +63,17 @@ export type FromWorker =
   | { kind: 'ready'; contract: 'record' | 'batch' }
   /** The module cannot be used: the pool does not open. */
   | { kind: 'unfit'; message: string }
-  /** Answers of the job's next records in their order. `strays`: results of records that nobody sent. */
-  | { kind: 'answers'; id: number; answers: readonly Answer[]; bytes: Uint8Array<ArrayBuffer>; strays: number }
-  | { kind: 'done'; id: number }
+  /**
+   * Answers of the job's next records in their order; with the `last` of them the job is over. In one message, so that no death of
+   * the thread comes between. `strays`: results of records that nobody sent.
+   */
+  | {
+      kind: 'answers'
+      id: number
+      answers: readonly Answer[]
+      bytes: Uint8Array<ArrayBuffer>
+      strays: number
+      last: boolean
+    }
   /** The invocation of a batch failed as a whole. */
   | { kind: 'broke'; id: number; code: RecordProblemCode; message: string }

@@ -180,15 +180,13 @@ export class TransformStep implements PipelineStep {
             pool.break(new Fault('invalid', `stream ${stream}: ${message.message}`, { stream }))
             return
           case 'answers': {
-            const job = thread.current(message.id)
             if (message.strays > 0) this.#noticeStrays(message.strays)
-            if (job !== undefined) this.#onAnswers(job, message.answers, message.bytes)
-            return
-          }
-          case 'done': {
-            const job = thread.take(message.id)
-            if (job !== undefined) this.#onDone(job)
-            pool.wake()
+            const job = message.last ? thread.take(message.id) : thread.current(message.id)
+            if (job !== undefined) {
+              this.#onAnswers(job, message.answers, message.bytes)
+              if (message.last) this.#onDone(job)
+            }
+            if (message.last) pool.wake()
             return
           }
           case 'broke': {

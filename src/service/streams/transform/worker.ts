@@ -22,7 +22,7 @@ function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void 
   port.postMessage(message, transfer)
 }
 
-function tell(id: number, answered: readonly Answered[], strays = 0): void {
+function tell(id: number, answered: readonly Answered[], last: boolean, strays = 0): void {
   const chunks = answered.flatMap(({ bytes }) => (bytes === null ? [] : [bytes]))
   const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
   let at = 0
@@ -31,25 +31,23 @@ function tell(id: number, answered: readonly Answered[], strays = 0): void {
     at += chunk.length
   }
   const answers = answered.map(({ answer }) => answer)
-  send({ kind: 'answers', id, answers, bytes, strays }, [bytes.buffer])
+  send({ kind: 'answers', id, answers, bytes, strays, last }, [bytes.buffer])
 }
 
 async function runRecords(call: Loaded['call'], { id, records, bytes, ends }: InvokeMessage): Promise<void> {
   let answered: Answered[] = []
   let since = performance.now()
-  const flush = () => {
-    if (answered.length > 0) tell(id, answered)
-    answered = []
-    since = performance.now()
-  }
   for (const [at, facts] of records.entries()) {
-    if (performance.now() - since > TELL_MS) flush()
+    if (answered.length > 0 && performance.now() - since > TELL_MS) {
+      tell(id, answered, false)
+      answered = []
+      since = performance.now()
+    }
     progress.begin(at)
     const result = runRecord(call, setup, facts, bytes.subarray(at === 0 ? 0 : ends[at - 1], ends[at]))
     answered.push(result instanceof Promise ? await result : result)
   }
-  flush()
-  send({ kind: 'done', id })
+  tell(id, answered, true)
 }
 
 async function runBatch(handler: Handler, message: InvokeMessage): Promise<void> {
@@ -65,8 +63,7 @@ async function runBatch(handler: Handler, message: InvokeMessage): Promise<void>
   try {
     const ids = records.map(({ recordId }) => recordId)
     const { answers, strays } = readBatch(returned, ids)
-    tell(id, answers, strays)
-    send({ kind: 'done', id })
+    tell(id, answers, true, strays)
   } catch (error) {
     send({ kind: 'broke', id, code: 'TransformInvalidResult', message: brief(messageOf(error)) })
   }
