@@ -135,12 +135,35 @@ export class DuckSession {
   }
 }
 
+/**
+ * What DuckDB says of a file that is no Parquet file, is cut off, or has bytes changed in its footer or pages. From the beginning of
+ * the message: further on it may repeat a value.
+ */
+export const DAMAGED_PARQUET = new RegExp(
+  `^(?:Invalid Input|Invalid|IO) Error: (?:${[
+    'No magic bytes found',
+    "File '[^']*' too small to be a Parquet file",
+    'Footer length error',
+    'Failed to read file "[^"]*"',
+    'Could not read enough bytes from file',
+    'Invalid string encoding found in Parquet file',
+    'TProtocolException',
+    "don't know what type",
+    'invalid TType',
+    'Out of buffer',
+    'Prefetch registered for bytes outside file',
+    '\\w+ decompression fail',
+  ].join('|')})`,
+  'i',
+)
+
 function duckFault(error: unknown): Fault {
   if (error instanceof Fault) return error
   const message = messageOf(error)
   if (/^INTERRUPT/.test(message)) return new Fault('cancelled', 'the statement was interrupted', {}, error)
   if (/^Out of Memory|memory limit|max_temp_directory_size/i.test(message))
     return new Fault('limit', message, {}, error)
+  if (DAMAGED_PARQUET.test(message)) return new Fault('corrupt', message, {}, error)
   if (/^IO Error|No space left/i.test(message)) return new Fault('unavailable', message, {}, error)
   return new Fault('invalid', message, {}, error)
 }

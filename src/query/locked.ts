@@ -8,7 +8,7 @@
  */
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import { Duck, type DuckOptions, type DuckSession, ident, listLiteral } from '../duck/duck.ts'
+import { DAMAGED_PARQUET, Duck, type DuckOptions, type DuckSession, ident, listLiteral } from '../duck/duck.ts'
 import { type RowStream, streamRows } from '../duck/stream.ts'
 import { guardStatements } from './guards.ts'
 import { macroStatements } from './macros.ts'
@@ -91,6 +91,9 @@ export function statementFault(error: unknown): Fault {
   }
   if (/^Permission Error|configuration has been locked/i.test(message)) {
     return new Fault('unsupported', 'SQL reads tables of the catalog only: no files, settings or extensions', {}, error)
+  }
+  if (DAMAGED_PARQUET.test(message)) {
+    return new Fault('corrupt', `a file of a table is damaged; tidewater doctor finds which: ${message}`, {}, error)
   }
   if (/^(IO|HTTP) Error/i.test(message)) return new Fault('unavailable', message, {}, error)
   if (/^INTERNAL/i.test(message)) {
