@@ -70,8 +70,6 @@ export const limits = {
   compactDeadShare: 0.25,
   /** Rows of a row index's delta before it is merged into the base; a larger commit goes to the base at once. */
   indexDeltaRowsMax: 300_000,
-  /** Bitmaps by which the rows that a large commit replaces leave a row index, together; beyond it they are found by key. */
-  indexBitmapBytesMax: 32 * MiB,
   /** Deleted keys that a table with an ordering column remembers, by count and by age: each commit that deletes writes them anew. */
   tombstonesKeptMax: 250_000,
   tombstoneAgeMaxMs: 7 * 24 * 3600 * 1000,

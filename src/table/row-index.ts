@@ -23,6 +23,9 @@ import type { DataFile, Value } from '../iceberg/spec/manifest.ts'
 /** Raised when the layout changes: an index of another layout is built anew. */
 const LAYOUT = 5
 
+/** One bitmap is of so many positions (as a power of two) of a file. */
+const BITMAP_SHIFT = 16
+
 /** The 32 bits of hash `h` that rows are found by. */
 export function hashPrefix(h: string): string {
   return `(${h} >> 96)::UINTEGER`
@@ -234,22 +237,16 @@ export class RowIndex {
   }
 
   /**
-   * Takes the rows of table `rows` (h, file, pos) out of the base. By a bitmap per file, as deletes are applied in a scan: that costs
-   * a third of looking for their hashes.
+   * Takes the rows of table `rows` (file, pos) out of the base. By bitmaps of their positions: that costs half of looking for their
+   * hashes. They are short, since DuckDB is slow with long ones, and takes memory beyond its bound for them.
    */
   async #takeOut(rows: string): Promise<void> {
-    const [of] = await this.#session.rows(`SELECT count(DISTINCT file) AS files, max(pos) AS last FROM ${rows}`)
-    const files = Number(of?.['files'] ?? 0)
-    if (files === 0) return
-    const last = Number(of?.['last'])
-    const base = this.name('base')
-    if ((files * (last + 1)) / 8 > limits.indexBitmapBytesMax) {
-      await this.#session.run(`DELETE FROM ${base} b USING ${rows} r WHERE b.h = r.h`)
-      return
-    }
+    const bits = 2 ** BITMAP_SHIFT
     await this.#session.run(
-      `DELETE FROM ${base} b USING (SELECT file, bitstring_agg(pos::INTEGER, 0, ${last}) AS gone FROM ${rows} GROUP BY file) r
-      WHERE b.file = r.file AND b.pos <= ${last} AND get_bit(r.gone, b.pos::INTEGER) = 1`,
+      `DELETE FROM ${this.name('base')} b USING (
+        SELECT file, (pos >> ${BITMAP_SHIFT})::INTEGER AS part, bitstring_agg((pos & ${bits - 1})::INTEGER, 0, ${bits - 1}) AS gone
+        FROM ${rows} GROUP BY ALL) r
+      WHERE b.file = r.file AND (b.pos >> ${BITMAP_SHIFT})::INTEGER = r.part AND get_bit(r.gone, (b.pos & ${bits - 1})::INTEGER) = 1`,
     )
   }
 
