@@ -241,3 +241,54 @@ test('a catalog that does not answer keeps nobody from sending, and what was sen
     assert.deepEqual(await ids(bench, 'events'), [0, 1, 2])
   })
 })
+
+test('by an ordering column late records lose, deletes too, also across commits and restarts', async () => {
+  const stock = {
+    table: 'demo.stock',
+    columns: { id: 'STRING', at: 'TIMESTAMP', n: 'LONG' },
+    uniqueKeys: ['id'],
+    orderingField: 'at',
+    operationField: 'op',
+  }
+  const at = (minute: number) => `2026-01-01T00:0${minute}:00Z`
+  await withEngine({ streams: { stock } }, async (bench) => {
+    const send = async (...values: object[]) => {
+      const { results } = await bench.engine.streams.get('stock').accept(recordsOf(...values))
+      await bench.engine.drain()
+      return results.map((result) => ('code' in result ? result.code : result.kind))
+    }
+    const rows = async () =>
+      (await bench.sql('SELECT id, n FROM demo.stock ORDER BY id')).map(({ id, n }) => [id, Number(n)])
+    await send({ id: 'a', at: at(5), n: 5 }, { id: 'a', at: at(3), n: 3 }, { id: 'b', at: at(4), n: 4 })
+    assert.deepEqual(await rows(), [
+      ['a', 5],
+      ['b', 4],
+    ])
+    await bench.restart()
+    await send({ id: 'a', at: at(4), n: 4 }, { id: 'b', at: at(6), op: 'delete' })
+    await send({ id: 'b', at: at(5), n: 9 })
+    assert.deepEqual(await rows(), [['a', 5]])
+    assert.deepEqual(await send({ id: 'a', op: 'delete' }), ['MissingField'], 'when it was deleted must be said')
+    await send({ id: 'b', at: at(7), n: 7 })
+    assert.deepEqual(await rows(), [
+      ['a', 5],
+      ['b', 7],
+    ])
+    await bench.restart({ streams: { stock: { ...stock, orderingField: undefined } } })
+    await send({ id: 'a', at: at(1), n: 1 })
+    assert.deepEqual(await rows(), [
+      ['a', 1],
+      ['b', 7],
+    ])
+  })
+  await withEngine({}, async (bench) => {
+    await assert.rejects(
+      bench.engine.streams.create('s', { ...stock, columns: { id: 'STRING', at: 'STRING' } }),
+      (error) => isFault(error, 'invalid') && /ordering column at/.test(error.message),
+    )
+    await assert.rejects(
+      bench.engine.streams.create('s', { ...stock, uniqueKeys: [], operationField: undefined }),
+      /needs uniqueKeys/,
+    )
+  })
+})

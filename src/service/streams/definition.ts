@@ -118,10 +118,10 @@ function checkTable(settings: StreamSettings): void {
   if (operationField !== undefined && uniqueKeys.length === 0) {
     throw new Fault('invalid', 'operationField needs uniqueKeys: without a key there is nothing to update or delete')
   }
-  if (orderingField !== undefined)
-    throw new Fault('unsupported', 'orderingField: the tables of this version do not order records by a column')
+  if (orderingField !== undefined && uniqueKeys.length === 0)
+    throw new Fault('invalid', 'orderingField needs uniqueKeys: without a key there is nothing that is newer')
   checkEnriched(settings)
-  if (columns !== undefined) tableOf(settings, schemaOf(columns, uniqueKeys))
+  if (columns !== undefined) tableOf(settings, schemaOf(columns, neededColumns(settings)))
 }
 
 /** The settings that hold for one table of a stream. */
@@ -140,6 +140,14 @@ function checkEnriched({ columns, enrich, unknownFields }: StreamSettings): void
     if (!Object.hasOwn(columns, column))
       throw new Fault('invalid', `${path}: the stream has no column "${column}"; add it to columns`)
   }
+}
+
+/** Columns that every record must have a value for, deletes too: the key, and what orders records of one key. */
+export function neededColumns({
+  uniqueKeys,
+  orderingField,
+}: Pick<StreamSettings, 'uniqueKeys' | 'orderingField'>): string[] {
+  return orderingField === undefined ? uniqueKeys : [...uniqueKeys, orderingField]
 }
 
 /** Columns as a schema; key columns are required. @throws Fault `invalid` naming the column */
@@ -161,7 +169,7 @@ export function schemaOf(columns: Readonly<Record<string, string>>, key: readonl
 
 /** The table that a stream writes. @throws Fault `invalid` (names, key columns, partition terms) */
 export function tableOf(settings: StreamSettings, schema: Schema): TableDefinition {
-  const { uniqueKeys: key, table, properties, partitioning } = settings
+  const { uniqueKeys: key, table, properties, partitioning, orderingField } = settings
   const names = new Set<string>()
   for (const { name } of schema.fields) {
     if (names.has(name.toLowerCase())) throw new Fault('invalid', `two columns are named "${name}" but for case`)
@@ -179,12 +187,15 @@ export function tableOf(settings: StreamSettings, schema: Schema): TableDefiniti
       throw new Fault('invalid', `uniqueKeys: "${name}" is a ${field.type}, whose values do not compare reliably`)
     return field
   })
+  if (orderingField !== undefined && !schema.fields.some(({ name }) => name === orderingField))
+    throw new Fault('invalid', `orderingField: the table has no column "${orderingField}"`)
   // A table made elsewhere may let its key be null; the stream does not, whatever the table says, and the table stays as it is.
   const identifier = keyFields.every((field) => field.required) ? keyFields.map((field) => field.id) : []
   return {
     ident: parseIdent(table),
     key,
     mode: key.length === 0 ? 'append' : 'upsert',
+    ...(orderingField === undefined ? {} : { ordering: orderingField }),
     schema: identifier.length === 0 ? schema : { ...schema, 'identifier-field-ids': identifier },
     properties,
     ...(partitioning.length === 0 ? {} : { spec: parseSpecText(partitioning.join(', '), schema) }),

@@ -11,7 +11,7 @@ import { type LogShare, TableFeed } from '../../table/feed.ts'
 import { transportType } from '../../table/transport.ts'
 import { upkeep } from '../../table/upkeep.ts'
 import { TableWriter } from '../../table/writer.ts'
-import { type StreamSettings, schemaOf, tableOf } from './definition.ts'
+import { neededColumns, type StreamSettings, schemaOf, tableOf } from './definition.ts'
 import type { DestinationsOptions } from './destinations.ts'
 import { evolveFor } from './evolution.ts'
 import { schemaOfRecords } from './first-schema.ts'
@@ -180,7 +180,7 @@ export class Destination {
   /** Gives the table the columns and properties that the settings name. @throws Fault `invalid` when they contradict it */
   async adopt(settings: StreamSettings): Promise<void> {
     if (settings.columns === undefined) return
-    const { metadata } = await this.writer.adopt(tableOf(settings, schemaOf(settings.columns, settings.uniqueKeys)))
+    const { metadata } = await this.writer.adopt(tableOf(settings, schemaOf(settings.columns, neededColumns(settings))))
     this.#learn(currentSchema(metadata))
   }
 
@@ -193,8 +193,8 @@ export class Destination {
 }
 
 async function schemaFor({ catalog, settings, records }: DestinationOptions): Promise<Schema> {
-  const { table, columns, uniqueKeys, unknownFields } = settings
-  if (columns !== undefined) return schemaOf(columns, uniqueKeys)
+  const { table, columns, unknownFields } = settings
+  if (columns !== undefined) return schemaOf(columns, neededColumns(settings))
   try {
     const schema = currentSchema((await catalog.load(parseIdent(table))).metadata)
     for (const field of schema.fields) transportType(field.type)
@@ -212,9 +212,12 @@ async function schemaFor({ catalog, settings, records }: DestinationOptions): Pr
 }
 
 /** The table may allow null where the stream does not: in its key, and where its own columns say so. */
-function strict(schema: Schema, { columns = {}, uniqueKeys }: StreamSettings): Schema {
-  const asked = new Set(schemaOf(columns, uniqueKeys).fields.flatMap(({ name, required }) => (required ? [name] : [])))
-  for (const key of uniqueKeys) asked.add(key)
+function strict(schema: Schema, settings: StreamSettings): Schema {
+  const needed = neededColumns(settings)
+  const asked = new Set(
+    schemaOf(settings.columns ?? {}, needed).fields.flatMap(({ name, required }) => (required ? [name] : [])),
+  )
+  for (const name of needed) asked.add(name)
   return {
     ...schema,
     fields: schema.fields.map((field) => (asked.has(field.name) ? { ...field, required: true } : field)),

@@ -156,7 +156,7 @@ export class Destinations {
     // Of a table that is not the stream's own, the columns are those that it has.
     const settings = settingsFor(definition, table)
     const columns = table === definition.table ? settings.columns : undefined
-    const destination = await this.#openTable(stored, { ...settings, ...stored, columns })
+    const destination = await this.#openTable(stored, { ...settings, ...keyed(stored), columns })
     this.#remember(stored)
     if (this.#started) destination.feed.start()
   }
@@ -211,7 +211,11 @@ export class Destinations {
     const wanted = storedOf(definition, table)
     if (stored !== undefined && !same(stored, wanted)) {
       // Entries in the log are meant by the key that held when they were taken.
-      const before = await this.#openTable(stored, { ...settingsFor(definition, table), ...stored, columns: undefined })
+      const before = await this.#openTable(stored, {
+        ...settingsFor(definition, table),
+        ...keyed(stored),
+        columns: undefined,
+      })
       await before.feed.drain()
     }
     const own = table === definition.table
@@ -300,6 +304,11 @@ export class Destinations {
 function storedOf(definition: StreamDefinition, table: string): StoredDestination {
   const { uniqueKeys, orderingField } = settingsFor(definition, table)
   return { table, uniqueKeys, ...(orderingField === undefined ? {} : { orderingField }) }
+}
+
+/** What a table was remembered by, in place of what the settings say. */
+function keyed({ uniqueKeys, orderingField }: StoredDestination) {
+  return { uniqueKeys, orderingField }
 }
 
 function same(one: StoredDestination, other: StoredDestination): boolean {

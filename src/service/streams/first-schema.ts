@@ -3,7 +3,7 @@ import { unreachable } from '../../base/assert.ts'
 import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import type { Schema, Type } from '../../iceberg/spec/table-metadata.ts'
-import type { StreamSettings } from './definition.ts'
+import { neededColumns, type StreamSettings } from './definition.ts'
 import { inferType } from './infer.ts'
 import type { PipelineRecord } from './pipeline.ts'
 import { type RecordObject, readRecord } from './record.ts'
@@ -40,7 +40,7 @@ export function schemaOfRecords(records: readonly PipelineRecord[], settings: St
   const fields = columnsOf(values, settings.operationField).map(({ name, type }) => ({
     id: ++lastId,
     name,
-    required: settings.uniqueKeys.includes(name),
+    required: neededColumns(settings).includes(name),
     type: numbered(type),
   }))
   if (fields.length === 0)

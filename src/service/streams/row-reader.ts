@@ -12,7 +12,7 @@ import { stringifyJson } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 import type { StructType } from '../../iceberg/spec/table-metadata.ts'
 import { type ConvertOptions, convertRecord, type Row } from './convert.ts'
-import type { StreamSettings } from './definition.ts'
+import { neededColumns, type StreamSettings } from './definition.ts'
 import type { PipelineRecord } from './pipeline.ts'
 import { type RecordProblem, readRecord } from './record.ts'
 import { OPERATIONS, type Operation } from './request.ts'
@@ -22,7 +22,14 @@ import { scalarRules } from './scalar-settings.ts'
 
 export type RowReaderOptions = Pick<
   StreamSettings,
-  'uniqueKeys' | 'operationField' | 'epochUnit' | 'unknownFields' | 'strictness' | 'dateFormats' | 'conflict'
+  | 'uniqueKeys'
+  | 'orderingField'
+  | 'operationField'
+  | 'epochUnit'
+  | 'unknownFields'
+  | 'strictness'
+  | 'dateFormats'
+  | 'conflict'
 >
 
 export type ReadRow =
@@ -55,7 +62,7 @@ class CompiledReader implements RowReader {
   constructor(schema: StructType, options: RowReaderOptions) {
     this.#schema = schema
     this.#options = options
-    this.#keys = new Set(options.uniqueKeys)
+    this.#keys = new Set(neededColumns(options))
     const rules = scalarRules(options)
     const unknown = options.unknownFields === 'drop' ? 'drop' : 'refuse'
     this.#convert = { ...rules, unknown, siblings: options.conflict === 'sibling' }
