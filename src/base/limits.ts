@@ -217,6 +217,8 @@ export const limits = {
   httpPartWaitMs: 30_000,
   httpPartRetryMs: 250,
   httpProblemsMax: 1_000,
+  /** Events of one request that are taken side by side. */
+  httpEventsAtOnce: 100,
   /** Waiting for a commit: default, beside the time that the stream gathers records, and most. */
   httpCommitWaitMs: 30_000,
   httpCommitWaitMaxMs: 300_000,

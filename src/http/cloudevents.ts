@@ -2,8 +2,7 @@
  * CloudEvents 1.0 over HTTP: structured (`application/cloudevents+json`), batched (`application/cloudevents-batch+json`) and binary
  * (`ce-…` headers) content modes. https://github.com/cloudevents/spec, "JSON event format" and "HTTP protocol binding".
  *
- * Two events of one source and one id are the same event: the second is a repetition, in whatever request it comes. So every event
- * is a producer of one record by itself, in the stream's memory.
+ * Two events of one source and one id are the same event: the second is a repetition, in whatever request it comes.
  */
 import { createHash } from 'node:crypto'
 import { Fault } from '../base/fault.ts'
@@ -13,6 +12,12 @@ import { pieceOf } from './pieces.ts'
 
 /** What becomes the record: the event's data, or the event with its attributes and `data` within. */
 export type EventPart = 'data' | 'envelope'
+
+/** An event as a record, and what it is recognised by; null: it is none. */
+export interface EventPiece {
+  piece: Piece
+  key: string | null
+}
 
 export type EventMode = 'structured' | 'batched' | 'binary'
 
@@ -37,14 +42,15 @@ export function eventPieces(
   mode: EventMode,
   part: EventPart,
   headers: Readonly<Record<string, string | string[] | undefined>>,
-): Piece[] {
+): EventPiece[] {
   switch (mode) {
     case 'binary':
       return [binaryEvent(body, part, headers)]
     case 'structured': {
-      const piece = jsonEvent(body, { from: 0, end: body.length }, part, 'the event')
+      const event = jsonEvent(body, { from: 0, end: body.length }, part, 'the event')
+      const { piece } = event
       if (piece.kind === 'refused' && piece.code === 'MalformedRecord') throw new Fault('invalid', piece.message)
-      return [piece]
+      return [event]
     }
     case 'batched': {
       const elements = elementsOf(body)
@@ -54,7 +60,7 @@ export function eventPieces(
   }
 }
 
-function jsonEvent(body: Uint8Array, within: Slice, part: EventPart, where: string): Piece {
+function jsonEvent(body: Uint8Array, within: Slice, part: EventPart, where: string): EventPiece {
   const members = membersOf(body, within)
   if (members === null) return refused(`${where}: expected a JSON object`)
   const attribute = (name: string): string => {
@@ -63,21 +69,21 @@ function jsonEvent(body: Uint8Array, within: Slice, part: EventPart, where: stri
   }
   const wrong = problemOf(attribute)
   if (wrong !== null) return refused(`${where}: ${wrong}`)
-  const mark = markOf(attribute('source'), attribute('id'))
-  if (part === 'envelope') return pieceOf({ data: body.subarray(within.from, within.end), producer: mark })
+  const key = keyOf(attribute('source'), attribute('id'))
+  if (part === 'envelope') return { piece: pieceOf({ data: body.subarray(within.from, within.end) }), key }
   const data = members.get('data')
   const base64 = members.get('data_base64')
-  if (data !== undefined) return pieceOf({ data: recordBytes(body, data), producer: mark })
+  if (data !== undefined) return { piece: pieceOf({ data: recordBytes(body, data) }), key }
   const text = base64 === undefined ? null : textOf(body, base64)
   if (text === null) return refused(`${where}: expected data or data_base64; there is nothing to make a row of`)
-  return pieceOf({ data: Buffer.from(text, 'base64'), producer: mark })
+  return { piece: pieceOf({ data: Buffer.from(text, 'base64') }), key }
 }
 
 function binaryEvent(
   body: Uint8Array,
   part: EventPart,
   headers: Readonly<Record<string, string | string[] | undefined>>,
-): Piece {
+): EventPiece {
   const attributes = new Map<string, string>()
   for (const [name, value] of Object.entries(headers)) {
     if (name.startsWith('ce-') && typeof value === 'string') attributes.set(name.slice(3), percentDecoded(value))
@@ -85,13 +91,13 @@ function binaryEvent(
   const attribute = (name: string): string => attributes.get(name) ?? ''
   const wrong = problemOf(attribute)
   if (wrong !== null) throw new Fault('invalid', `the headers: ${wrong}`)
-  const producer = markOf(attribute('source'), attribute('id'))
-  if (part === 'data') return pieceOf({ data: body, producer })
+  const key = keyOf(attribute('source'), attribute('id'))
+  if (part === 'data') return { piece: pieceOf({ data: body }), key }
   const type = headers['content-type']
   const members = [...attributes].map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)
   if (typeof type === 'string') members.push(`"datacontenttype":${JSON.stringify(type)}`)
   if (body.length > 0) members.push(dataMember(body, typeof type === 'string' ? type : 'application/json'))
-  return pieceOf({ data: Buffer.from(`{${members.join(',')}}`), producer })
+  return { piece: pieceOf({ data: Buffer.from(`{${members.join(',')}}`) }), key }
 }
 
 function dataMember(body: Uint8Array, type: string): string {
@@ -115,13 +121,12 @@ function problemOf(attribute: (name: string) => string): string | null {
   return missing.length === 0 ? null : `expected ${missing.join(', ')} as text that is not empty`
 }
 
-function markOf(source: string, id: string): { id: string; epoch: number; sequence: number } {
-  const digest = createHash('sha256').update(`${source}\n${id}`).digest('hex')
-  return { id: `event-${digest.slice(0, 40)}`, epoch: 0, sequence: 0 }
+function keyOf(source: string, id: string): string {
+  return `event-${createHash('sha256').update(`${source}\n${id}`).digest('hex')}`
 }
 
-function refused(message: string): Piece {
-  return { kind: 'refused', code: 'MalformedRecord', message }
+function refused(message: string): EventPiece {
+  return { piece: { kind: 'refused', code: 'MalformedRecord', message }, key: null }
 }
 
 /** Header values carry what is no visible ASCII as `%` and two hex digits. */

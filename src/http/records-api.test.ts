@@ -293,6 +293,53 @@ test('an event comes in any of three modes, and once whatever request it comes i
   })
 })
 
+test('events know no producers, and those for a keyed table are taken in their order', async () => {
+  const keyed = { ...events, columns: { id: 'LONG NOT NULL', n: 'LONG' }, uniqueKeys: ['id'] }
+  await withServer({ streams: { events: keyed } }, {}, async ({ send, bench }) => {
+    const stream = bench.engine.streams.get('events')
+    const accept = stream.accept.bind(stream)
+    const identities: unknown[] = []
+    stream.accept = (records, identity, options) => {
+      identities.push(...records.map(({ producer }) => producer), identity?.producer)
+      return accept(records, identity, options)
+    }
+    const batch = Array.from({ length: 50 }, (_, n) => event(`e${n}`, { id: n % 3, n }))
+    const headers = { 'content-type': 'application/cloudevents-batch+json' }
+    const { end } = takenOf(await send('POST', path, JSON.stringify(batch), headers))
+    // The same events with other bytes, as another hop writes them, and one that is new.
+    const again = await send('POST', path, JSON.stringify([...batch, event('e50', { id: 9, n: 9 })], null, 1), headers)
+    assert.deepEqual(countsOf(again), counts({ accepted: 1, repeated: 50 }))
+    assert.ok(takenOf(again).end > end)
+    assert.ok(identities.length > 0 && identities.every((producer) => producer === undefined))
+    await bench.engine.drain()
+    assert.deepEqual(
+      (await bench.sql('SELECT id, n FROM demo.events ORDER BY id')).map(({ id, n }) => [Number(id), Number(n)]),
+      [
+        [0, 48],
+        [1, 49],
+        [2, 47],
+        [9, 9],
+      ],
+    )
+  })
+})
+
+test('a failure among events tells what was taken, and the same events may come again', async () => {
+  await withServer({ streams: { events } }, {}, async (http) => {
+    const stream = http.bench.engine.streams.get('events')
+    const accept = stream.accept.bind(stream)
+    let calls = 0
+    stream.accept = (...args) =>
+      ++calls === 150 ? Promise.reject(new Fault('unavailable', 'the disk is full')) : accept(...args)
+    const batch = JSON.stringify(Array.from({ length: 220 }, (_, id) => event(`e${id}`, { id })))
+    const headers = { 'content-type': 'application/cloudevents-batch+json' }
+    const full = await http.send('POST', path, batch, headers)
+    assert.deepEqual([full.status, (full.body as { taken: Taken }).taken.accepted], [503, 199])
+    assert.deepEqual(countsOf(await http.send('POST', path, batch, headers)), counts({ accepted: 21, repeated: 199 }))
+    assert.equal((await idsOf(http)).length, 220)
+  })
+})
+
 test('the envelope of an event may be the record, by setting or by request', async () => {
   const columns = { id: 'STRING', source: 'STRING', type: 'STRING', data: 'STRUCT<id: LONG>' }
   const envelopes = {

@@ -5,9 +5,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import type { Identity, Stream } from '../service/streams/streams.ts'
+import type { Identity, Operation, Stream } from '../service/streams/streams.ts'
 import { streamBody } from './body.ts'
-import { type EventMode, type EventPart, eventModeOf, eventPieces } from './cloudevents.ts'
+import { type EventMode, type EventPiece, eventModeOf, eventPieces } from './cloudevents.ts'
 import {
   type Context,
   committedBy,
@@ -19,6 +19,7 @@ import {
   withBody,
   withHold,
 } from './context.ts'
+import { takeEvents } from './event-taking.ts'
 import { headerOf } from './gate.ts'
 import { jsonPieces, linesOf, operationOf, type Piece } from './pieces.ts'
 import { type Result, type Taken, takeParts } from './taking.ts'
@@ -62,20 +63,25 @@ async function take(
   }
   if (mode !== null) requireNoIdentity(identity)
   return withBody(context, request, async (body, hold) => {
-    const pieces =
-      mode === null
-        ? jsonPieces(body, operation)
-        : eventsOf(body, mode, query.event ?? stream.definition.cloudEvents, request).map((piece) =>
-            piece.kind === 'record' ? { ...piece, record: { ...piece.record, operation } } : piece,
-          )
-    if (pieces.length > limits.streamRequestRecordsMax)
-      throw new Fault(
-        'limit',
-        `a request has at most ${limits.streamRequestRecordsMax} records; send it in parts, or as lines`,
-      )
+    if (mode !== null) {
+      const events = eventsOf(body, mode, query.event ?? stream.definition.cloudEvents, request, operation)
+      checkCount(events.length)
+      return takeEvents(stream, events, sender)
+    }
+    const pieces = jsonPieces(body, operation)
+    checkCount(pieces.length)
     hold.release()
     return takeParts(stream, once(pieces), identity, sender, hold)
   })
+}
+
+/** @throws Fault `limit` */
+function checkCount(records: number): void {
+  if (records > limits.streamRequestRecordsMax)
+    throw new Fault(
+      'limit',
+      `a request has at most ${limits.streamRequestRecordsMax} records; send it in parts, or as lines`,
+    )
 }
 
 async function* once(pieces: Piece[]): AsyncGenerator<Piece[]> {
@@ -90,10 +96,19 @@ function requireNoIdentity({ idempotencyKey, producer }: Identity): void {
     )
 }
 
-function eventsOf(body: Uint8Array, mode: EventMode, part: string, request: FastifyRequest): Piece[] {
+function eventsOf(
+  body: Uint8Array,
+  mode: EventMode,
+  part: string,
+  request: FastifyRequest,
+  operation: Operation | undefined,
+): EventPiece[] {
   if (part !== 'data' && part !== 'envelope')
     throw new Fault('invalid', `event: expected data or envelope, got "${part.slice(0, 40)}"`)
-  return eventPieces(body, mode, part satisfies EventPart, request.headers)
+  return eventPieces(body, mode, part, request.headers).map(({ piece, key }) => ({
+    piece: piece.kind === 'record' ? { ...piece, record: { ...piece.record, operation } } : piece,
+    key,
+  }))
 }
 
 /** @throws Fault `unsupported` */

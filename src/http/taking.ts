@@ -190,7 +190,7 @@ function isOrder(code: string): boolean {
  * @param patient wait for room instead of refusing: meanwhile the sender, whose body is not read on, waits too
  * @throws as `Stream.accept`
  */
-async function takePart(
+export async function takePart(
   stream: Stream,
   pieces: readonly Piece[],
   identity: Identity,
