@@ -17,7 +17,7 @@ import { openVersionStore, type VersionStore } from '../service/objects/version-
 import { parseStream, Streams } from '../service/streams/streams.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
-import { upkeep } from '../table/upkeep.ts'
+import { UpkeepLoop } from '../table/upkeep-loop.ts'
 import { TableWriter } from '../table/writer.ts'
 import { Buckets, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
@@ -47,6 +47,7 @@ export interface Engine extends Reader {
   /** Feeds by log name: journal, inventory, content, dead-letters. */
   feeds: ReadonlyMap<string, TableFeed>
   writers: ReadonlyMap<string, TableWriter>
+  upkeep: UpkeepLoop
   /** The tables' logs, by the same names. */
   logs: ReadonlyMap<string, Log>
   /** What the start did for content columns that are new or have another mapping than before. */
@@ -100,7 +101,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }
     const deadLetters = new DeadLetters(part('dead-letters').log, clock)
 
-    const slots = { commit: new Slots(limits.commitsAtOnce), upkeep: new Slots(limits.upkeepsAtOnce) }
+    const slots = { commit: new Slots(limits.commitsAtOnce) }
+    const upkeep = await UpkeepLoop.open({ duck: reader.duck, clock, onEvent: (event) => options.onEvent?.(event) })
+    closers.push(() => upkeep.close())
     const feeds = new Map<string, TableFeed>()
     const writers = new Map<string, TableWriter>()
     for (const [name, { log: tableLog, definition }] of parts) {
@@ -110,6 +113,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         { definition, indexPath: home.indexPath(name), logName: name },
       )
       closers.push(() => writer.close())
+      const kept = upkeep.add(writer)
+      closers.push(() => kept.remove())
       writers.set(name, writer)
       const feed = await TableFeed.open({
         writer,
@@ -128,7 +133,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
               subject: writer.name,
             },
           ]),
-        upkeep: () => upkeep(writer),
+        upkeep: () => kept.due(),
         ...(config.limits.commitLingerMs === undefined ? {} : { lingerMs: config.limits.commitLingerMs }),
       })
       feeds.set(name, feed)
@@ -166,6 +171,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...reader,
       deadLetters,
       slots,
+      upkeep,
       dir: home.logsDir,
       letters: { end: () => letters.log.end, position: () => letters.feed.position },
       openLog: (name) => openSegmentLog({ dir: home.logsDir, name }),
@@ -190,8 +196,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }
     const drain = async () => {
       await objects.drain()
-      await streams.drain()
-      for (const feed of feeds.values()) await feed.drain()
+      // A table that cannot take its entries keeps none of the others from theirs.
+      const failed: unknown[] = []
+      for (const each of [streams, ...feeds.values()]) await each.drain().catch((error: unknown) => failed.push(error))
+      if (failed.length > 0) throw failed[0]
+      await upkeep.rest()
     }
     const filled = await fillAddedColumns({
       duck: reader.duck,
@@ -210,6 +219,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       feeds,
       writers,
       filled,
+      upkeep,
       logs: new Map([...parts].map(([name, { log: tableLog }]) => [name, tableLog])),
       drain,
       start: (onFault) => {

@@ -18,9 +18,8 @@ export const limits = {
   /** Appends of one log that wait to be written; more are refused for the moment. */
   logQueueBytesMax: 128 * MiB,
 
-  /** Commits, and upkeep, of all tables that run at once. */
+  /** Commits of all tables that run at once; beside them upkeep, of one table at a time. */
   commitsAtOnce: 4,
-  upkeepsAtOnce: 1,
   /** One commit of a table takes at most so many log entries and bytes. */
   commitEntriesMax: 1_000_000,
   commitBytesMax: 256 * MiB,
@@ -68,6 +67,24 @@ export const limits = {
   compactTurnRowsMax: 4_000_000,
   /** Share of dead rows from which a file is rewritten by itself: a scan reads at most a third more rows than there are. */
   compactDeadShare: 0.25,
+  /**
+   * Compaction of a table that others change: swaps tried while commits wait, rounds of such swaps, and fresh starts in a turn; each
+   * start takes half as many files as the one before, down to this share.
+   */
+  compactSwapsMax: 4,
+  compactRoundsMax: 5,
+  compactStartsMax: 3,
+  compactHalvingsMax: 4,
+  /** Turns of one `optimize`: each leaves fewer files or fewer dead rows than there were. */
+  optimizeTurnsMax: 10_000,
+  /** `optimize` takes dead rows out of files that have at least this share of them. */
+  optimizeDeadShare: 0.05,
+  /** Upkeep of a table comes at the latest so long after the last; after a failure after such a pause (doubled up to the maximum). */
+  upkeepIntervalMs: 10 * 60_000,
+  upkeepBackoffMs: 1_000,
+  upkeepBackoffMaxMs: 10 * 60_000,
+  /** Turns in a row of one table when a process waits for its upkeep before it ends. */
+  upkeepTurnsAtEnd: 16,
   /** Rows of a row index's delta before it is merged into the base; a larger commit goes to the base at once. */
   indexDeltaRowsMax: 300_000,
   /** Deleted keys that a table with an ordering column remembers, by count and by age: each commit that deletes writes them anew. */
@@ -84,6 +101,8 @@ export const limits = {
    * How often a writing process looks for such files, and how many it removes at a time.
    */
   orphanGraceMs: 3 * 24 * 3600 * 1000,
+  /** Nobody may ask for less: a commit of another engine that is under way would lose its files. */
+  orphanGraceMinMs: 24 * 3600 * 1000,
   orphanIntervalMs: 6 * 3_600_000,
   orphansAtOnce: 10_000,
   /** What reading the write-ahead log of a row index after a kill may take. */
@@ -285,9 +304,10 @@ assert(limits.streamBacklogBytesMax <= limits.streamsBacklogBytesMax, 'one strea
 assert(limits.streamRecordBytesMax <= limits.deadLetterPayloadBytesMax, 'a bad record must fit a dead letter')
 assert(limits.deadLetterPayloadBytesMax * 2 < limits.logEntryBytesMax, 'a dead letter in hex must fit a log entry')
 assert(limits.streamRequestBytesMax * 2 <= limits.httpInFlightBytesMax, 'full requests must fit what is in flight')
-assert(limits.metadataGraceMs < limits.orphanGraceMs, 'a metadata file is let go before it is called an orphan')
+assert(limits.orphanGraceMinMs <= limits.orphanGraceMs, 'the default grace is no less than the least')
+assert(limits.metadataGraceMs < limits.orphanGraceMinMs, 'a metadata file is let go before it is called an orphan')
 assert(
-  limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMs,
+  limits.catalogBusyMs * limits.commitAttemptsMax < limits.orphanGraceMinMs,
   'a commit ends before its files are orphans',
 )
 assert(limits.snapshotsKeptMin <= limits.snapshotsKeptMax, 'the least kept cannot exceed the most kept')

@@ -106,6 +106,9 @@ function tell(event: FeedEvent): void {
     case 'stalled':
       log(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
       return
+    case 'upkeep-failed':
+      log(`upkeep of ${event.table} waits ${event.retryInMs} ms, commits go on: ${event.fault.message}`)
+      return
     case 'unchanged':
     case 'upkeep':
       return

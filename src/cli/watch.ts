@@ -34,6 +34,9 @@ export function tellCommit(event: FeedEvent): void {
     case 'stalled':
       print(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
       return
+    case 'upkeep-failed':
+      print(`upkeep of ${event.table} waits ${event.retryInMs} ms, commits go on: ${event.fault.message}`)
+      return
     case 'unchanged':
     case 'upkeep':
       return

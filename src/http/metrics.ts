@@ -97,6 +97,8 @@ export class Metrics {
       case 'unchanged':
         this.#stalled.set({ table: this.#tableOf(event.table) }, 0)
         return
+      // It hinders no commit; the log tells it.
+      case 'upkeep-failed':
       case 'upkeep':
         return
       default:

@@ -1,5 +1,5 @@
 /**
- * The commit loop of one table: waits for entries, lets a few more gather, commits them, does upkeep, again.
+ * The commit loop of one table: waits for entries, lets a few more gather, commits them, again.
  *
  * A failure that may pass is told (`stalled`) and tried again with growing pauses; meanwhile entries stay in the log.
  * An entry that does not fit the table is found by halving the batch, handed to `onPoison`, and left out: one bad
@@ -32,20 +32,20 @@ export interface FeedOptions {
   writer: TableWriter
   log: Log
   clock: Clock
-  /** Told of every commit, stall and upkeep. Must not throw. */
+  /** Told of every commit and stall. Must not throw. */
   onEvent: (event: FeedEvent) => void
   /** Makes an entry that the table refuses durable elsewhere (dead letters) before the feed passes over it. */
   onPoison: (text: string, reason: Fault) => Promise<void>
-  /** Runs after commits, on the feed's turn; returns what it did. */
-  upkeep?: () => Promise<string[]>
+  /** Told after commits that the table's upkeep may be due. Returns at once: no commit waits for upkeep. */
+  upkeep?: () => void
   /** Offset before which there is nothing for the table. */
   from?: number
   /** How long a commit waits for more entries after the first; `hurry` ends the wait. */
   lingerMs?: number | (() => number)
   /** Default: the log is this table's alone. */
   share?: LogShare
-  /** Commits and upkeep of all feeds that share them wait for each other. */
-  slots?: { commit: Slots; upkeep: Slots }
+  /** Commits of all feeds that share them wait for each other. */
+  slots?: { commit: Slots }
   /** When the entry at an offset was accepted, ms since 1970; null when nobody knows. */
   acceptedMs?: (offset: number) => number | null
   /** Runs when [.., end) is in the table. Default: the log may forget it. */
@@ -149,7 +149,7 @@ export class TableFeed {
   }
 
   async #commitNext(): Promise<void> {
-    const { log, share, slots, onPassed, upkeep, onEvent, writer } = this.#options
+    const { log, share, onPassed, upkeep } = this.#options
     const from = this.#position
     const segments = await (share ?? log).seal(from, limits.commitBytesMax)
     const sealedEnd = segments.at(-1)?.end ?? from
@@ -159,9 +159,7 @@ export class TableFeed {
     this.#position = end
     if (onPassed === undefined) await log.trim(end)
     else await onPassed(end)
-    if (upkeep === undefined) return
-    for (const what of await (slots === undefined ? upkeep() : slots.upkeep.run(upkeep)))
-      onEvent({ kind: 'upkeep', table: writer.name, what })
+    upkeep?.()
   }
 
   async #commitShare(segments: readonly Segment[], from: number, end: number): Promise<void> {

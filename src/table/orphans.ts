@@ -20,13 +20,15 @@ export interface OrphanOptions {
   nowMs: number
   /** Default `limits.orphanGraceMs`. */
   graceMs?: number
+  /** Removes nothing: tells what would go. */
+  dryRun?: boolean
 }
 
 /**
  * Removes files that nothing reaches, at most `limits.orphansAtOnce` of them, and returns their locations.
  * @throws Fault `not-found`, `corrupt` when what the table reaches cannot be learnt: then nothing was removed
  */
-export async function removeOrphans({ io, load, nowMs, graceMs }: OrphanOptions): Promise<string[]> {
+export async function removeOrphans({ io, load, nowMs, graceMs, dryRun }: OrphanOptions): Promise<string[]> {
   const before = await load()
   if (before.metadata.properties['gc.enabled']?.toLowerCase() === 'false') return []
   const olderThanMs = nowMs - (graceMs ?? limits.orphanGraceMs)
@@ -34,7 +36,7 @@ export async function removeOrphans({ io, load, nowMs, graceMs }: OrphanOptions)
   if (candidates.length === 0) return []
   const reached = await reachedNames(io, await load())
   const orphans = candidates.filter((location) => !reached.has(nameOf(location))).slice(0, limits.orphansAtOnce)
-  await io.delete(orphans)
+  if (dryRun !== true) await io.delete(orphans)
   return orphans
 }
 

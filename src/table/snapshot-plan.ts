@@ -24,12 +24,14 @@ export interface SnapshotPlan {
   summary: Record<string, string>
   /** The snapshot's statistics entry, when its tombstones are others than those of the one before; else they are passed on. */
   statistics?: (snapshotId: bigint, sequenceNumber: number) => Promise<Json>
+  /** Is told of the files that were written for the snapshot beside the given ones, in case it is not committed. */
+  written?: string[]
 }
 
 /** @throws Fault `conflict` when a removed file is no longer there */
 export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: SnapshotPlan): Promise<TableChange> {
   const snapshotId = newSnapshotId()
-  const { manifestList, counts } = await writeSnapshotFiles(io, {
+  const { manifestList, counts, written } = await writeSnapshotFiles(io, {
     metadata,
     snapshotId,
     sequenceNumber: nextSequenceNumber(metadata),
@@ -41,6 +43,7 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
     dropOrphanedDeletes: plan.removedPaths.size > 0,
     nowMs: plan.nowMs,
   })
+  plan.written?.push(...written)
   const operation = plan.sameRows ? 'replace' : operationOf(counts)
   const change = snapshotChange(metadata, operation, {
     snapshotId,

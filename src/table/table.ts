@@ -95,3 +95,5 @@ export type FeedEvent =
   | { kind: 'stalled'; table: string; fault: Fault; retryInMs: number }
   /** Upkeep did something: compaction, expiry, removal of files. */
   | { kind: 'upkeep'; table: string; what: string }
+  /** Upkeep failed, which hinders no commit; it comes again after `retryInMs`. */
+  | { kind: 'upkeep-failed'; table: string; fault: Fault; retryInMs: number }

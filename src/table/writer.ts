@@ -28,6 +28,7 @@ import type { Segment } from '../log/log.ts'
 import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
 import { FOLD_TABLES, foldFirst, foldNewest, foldOrdered, type Ordered, WON } from './fold.ts'
 import { catchUp, type IndexContext, indexIdentity } from './index-upkeep.ts'
+import { wasOvertaken } from './kept-table.ts'
 import { learn } from './learn.ts'
 import { orderingValue } from './ordering.ts'
 import { RowIndex } from './row-index.ts'
@@ -79,6 +80,7 @@ export class TableWriter {
   readonly #index: IndexContext | null
   /** Late changes not told in a report yet. */
   #lateDropped = 0
+  #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(parts: WriterParts, options: WriterOptions, index: RowIndex | null) {
     this.#parts = parts
@@ -126,9 +128,8 @@ export class TableWriter {
    * Whether `error` comes of others having changed the table after it was loaded: a snapshot in between, or files gone that
    * only expired snapshots had.
    */
-  async wasOvertaken(table: LoadedTable, error: unknown): Promise<boolean> {
-    if (isFault(error, 'conflict')) return true
-    return isFault(error, 'not-found') && (await this.load()).metadataLocation !== table.metadataLocation
+  wasOvertaken(table: LoadedTable, error: unknown): Promise<boolean> {
+    return wasOvertaken(() => this.load(), table, error)
   }
 
   get indexContext(): IndexContext | null {
@@ -153,21 +154,33 @@ export class TableWriter {
     return committedOffset((await this.load()).metadata, this.#logName)
   }
 
+  /** Runs `work` when no commit is under way; commits wait for it. What it does must not commit through this writer. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+
   /**
    * Commits the entries [from, end) of `segments`. Null when they change nothing.
    * @param entries how many there are, when others between them are not the table's
    * @throws Fault `conflict` when others kept committing in between, `commit-unknown`, `unavailable`, `corrupt`,
    * `invalid` (an entry that does not fit the table)
    */
-  async commit(
+  commit(segments: readonly Segment[], from: number, end: number, entries = end - from): Promise<CommitReport | null> {
+    return this.exclusively(() => this.#commit(segments, from, end, entries))
+  }
+
+  async #commit(
     segments: readonly Segment[],
     from: number,
     end: number,
-    entries = end - from,
+    entries: number,
   ): Promise<CommitReport | null> {
     const startedMs = this.#parts.clock.nowMs()
     const committed = this.#follow(async (table) => {
-      if (this.#index !== null) await catchUp(this.#index, table)
+      const index = this.#index
+      if (index !== null) await this.#blameless(() => catchUp(index, table))
       const held = committedOffset(table.metadata, this.#logName)
       if (held >= end) return null
       // Of a part that is held already it is not known how many were the table's.
@@ -178,6 +191,22 @@ export class TableWriter {
     return committed.finally(() => this.#forgetBatch())
   }
 
+  /**
+   * Performs `work` that reads no entry of the log: what it finds wrong is damage in the table or its index.
+   * @throws Fault `corrupt` in place of `invalid`, for which entries would be blamed
+   */
+  async #blameless<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      const wrong =
+        isFault(error, 'invalid') || (isFault(error, 'corrupt') && /^[A-Z][\w ]* Error: /.test(error.message))
+      if (!wrong) throw error
+      const message = `a file of table ${this.name} is damaged, or its row index; tidewater doctor finds which: ${error.message}`
+      throw new Fault('corrupt', message, { ...error.facts, table: this.name }, error)
+    }
+  }
+
   /** Gives the memory of the batch back: what follows a commit, compaction above all, needs it. */
   async #forgetBatch(): Promise<void> {
     if (this.#index === null) return
@@ -185,6 +214,7 @@ export class TableWriter {
   }
 
   async close(): Promise<void> {
+    await this.#turn
     await this.#index?.index.close()
   }
 
@@ -213,13 +243,14 @@ export class TableWriter {
       ...writeSettings(metadata.properties),
     })
     if (mode === 'append' && sum(dataFiles) !== range.entries) await this.#checkCount(`(${source})`, range)
-    const deleteFiles = mode === 'upsert' ? await this.#writeDeletes(metadata, nowMs) : []
+    const deleteFiles = mode === 'upsert' ? await this.#blameless(() => this.#writeDeletes(metadata, nowMs)) : []
     this.#lateDropped += ordered?.lateDropped ?? 0
     if (dataFiles.length === 0 && deleteFiles.length === 0 && (ordered?.buried ?? 0) === 0) return null
 
     const additions = { dataFiles, deleteFiles, ordered }
-    const snapshotId = await this.#commitSnapshot(table, additions, end)
-    if (this.#index !== null) await learn(this.#index, { table, snapshotId, ...additions })
+    const snapshotId = await this.#blameless(() => this.#commitSnapshot(table, additions, end))
+    const index = this.#index
+    if (index !== null) await this.#blameless(() => learn(index, { table, snapshotId, ...additions }))
     const lateDropped = this.#lateDropped
     this.#lateDropped = 0
     return {

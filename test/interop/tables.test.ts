@@ -10,9 +10,8 @@ import type { NestedField, Schema } from '../../src/iceberg/spec/table-metadata.
 import { parseOrderText, parseSpecText } from '../../src/iceberg/spec/term-text.ts'
 import { compareIndex } from '../../src/table/index-upkeep.ts'
 import type { TableDefinition } from '../../src/table/table.ts'
-import { upkeep } from '../../src/table/upkeep.ts'
 import type { TableWriter } from '../../src/table/writer.ts'
-import { type Change, openTableBench, type TableBench } from '../support/table-bench.ts'
+import { type Change, openTableBench, type TableBench, upkeep } from '../support/table-bench.ts'
 import { openSpark, pyicebergRead, type Spark } from './engines.ts'
 
 const fields: NestedField[] = [

@@ -25,8 +25,8 @@ import { TableFeed } from '../../src/table/feed.ts'
 import { catchUp } from '../../src/table/index-upkeep.ts'
 import { removeOrphans } from '../../src/table/orphans.ts'
 import type { TableDefinition, WriteMode } from '../../src/table/table.ts'
-import { upkeep } from '../../src/table/upkeep.ts'
 import { TableWriter } from '../../src/table/writer.ts'
+import { upkeep } from '../support/table-bench.ts'
 import { asText, type Entry, Model, type Row } from './commit-model.ts'
 import { Referee } from './commit-referee.ts'
 import { ioFault, Killed, NO_ODDS, type Odds, SimulatedClock, Steps, seededRandomness } from './faulty.ts'
@@ -276,7 +276,7 @@ class Run {
       log: opened.log,
       clock: this.#clock,
       onEvent: (event) => {
-        steps.note(event.kind === 'upkeep' ? event.what : event.kind)
+        steps.note(event.kind)
         if (event.kind === 'unchanged') this.#model.position = event.end
       },
       onPoison: async (text, reason) => {
@@ -287,14 +287,6 @@ class Run {
         )
         // Making it durable elsewhere is a step too.
         await steps.perform(steps.life, { name: 'dead letter', fails: ioFault('dead letters') }, async () => {})
-      },
-      upkeep: async () => {
-        const done = await upkeep(writer)
-        for (const what of done) {
-          const kind = what.replaceAll(/\d+/g, 'N')
-          this.#upkeep.set(kind, (this.#upkeep.get(kind) ?? 0) + 1)
-        }
-        return done
       },
     })
     this.#model.position = opened.feed.position
@@ -322,12 +314,22 @@ class Run {
     const choice = random.next()
     try {
       if (choice < 0.4) await this.#append(life.log)
-      else if (choice < 0.8) await life.feed.drain()
-      else if (choice < 0.95) this.#clock.now += random.below(3 * 3_600_000)
+      else if (choice < 0.8) {
+        await life.feed.drain()
+        await this.#keep(life.writer)
+      } else if (choice < 0.95) this.#clock.now += random.below(3 * 3_600_000)
       else await this.#outside()
     } catch (error) {
       if (this.#referee?.failure) throw this.#referee.failure
       if (!this.#mayPass(error)) throw error
+    }
+  }
+
+  async #keep(writer: TableWriter): Promise<void> {
+    for (const what of await upkeep(writer)) {
+      this.steps.note(what)
+      const kind = what.replaceAll(/\d+/g, 'N')
+      this.#upkeep.set(kind, (this.#upkeep.get(kind) ?? 0) + 1)
     }
   }
 

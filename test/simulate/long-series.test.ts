@@ -9,10 +9,9 @@ import { test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
 import { readManifestList } from '../../src/iceberg/file/manifest-list.ts'
 import type { TableBounds } from '../../src/table/bounds.ts'
-import { upkeep } from '../../src/table/upkeep.ts'
 import type { TableWriter } from '../../src/table/writer.ts'
 import { schemaOf } from '../support/table.ts'
-import { type Change, openTableBench, type TableBench } from '../support/table-bench.ts'
+import { type Change, openTableBench, type TableBench, upkeep } from '../support/table-bench.ts'
 
 /** `TIDEWATER_COMMITS=n` makes another number of them, under the bounds that a process has. */
 const asked = process.env['TIDEWATER_COMMITS']

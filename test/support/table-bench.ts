@@ -17,6 +17,7 @@ import { openSegmentLog } from '../../src/log/segments.ts'
 import { openFileStore } from '../../src/store/file.ts'
 import { TABLE_BOUNDS, type TableBounds } from '../../src/table/bounds.ts'
 import type { TableDefinition } from '../../src/table/table.ts'
+import { TableUpkeep } from '../../src/table/upkeep.ts'
 import { TableWriter } from '../../src/table/writer.ts'
 
 export interface TableBench {
@@ -100,4 +101,13 @@ async function readRows(
   const plan = await planScan(io, table.metadata, snapshotId === undefined ? {} : { snapshotId })
   const { sql } = await scanRelation(session, io, plan)
   return session.rows(`SELECT ${select} FROM (${sql})`)
+}
+
+const upkeeps = new WeakMap<TableWriter, TableUpkeep>()
+
+/** One turn of the upkeep of a writer's table, while nothing else is done with it. */
+export function upkeep(writer: TableWriter): Promise<string[]> {
+  const known = upkeeps.get(writer) ?? new TableUpkeep(writer, writer.parts.session)
+  upkeeps.set(writer, known)
+  return known.turn()
 }

@@ -9,7 +9,7 @@ import { currentSchema } from '../../iceberg/spec/schema.ts'
 import type { Schema } from '../../iceberg/spec/table-metadata.ts'
 import { type LogShare, TableFeed } from '../../table/feed.ts'
 import { transportType } from '../../table/transport.ts'
-import { upkeep } from '../../table/upkeep.ts'
+import type { UpkeepHandle } from '../../table/upkeep-loop.ts'
 import { TableWriter } from '../../table/writer.ts'
 import { neededColumns, type StreamSettings, schemaOf, tableOf } from './definition.ts'
 import type { DestinationsOptions } from './destinations.ts'
@@ -21,7 +21,17 @@ import { compileRowReader, type RowReader } from './row-reader.ts'
 export interface DestinationOptions
   extends Pick<
     DestinationsOptions,
-    'catalog' | 'io' | 'duck' | 'clock' | 'deadLetters' | 'slots' | 'indexPath' | 'onEvent' | 'stream' | 'log'
+    | 'catalog'
+    | 'io'
+    | 'duck'
+    | 'clock'
+    | 'deadLetters'
+    | 'slots'
+    | 'upkeep'
+    | 'indexPath'
+    | 'onEvent'
+    | 'stream'
+    | 'log'
   > {
   settings: StreamSettings
   /** What the table's columns are taken from when it is not there and nobody says. */
@@ -49,6 +59,7 @@ export class Destination {
   readonly table: string
   readonly writer: TableWriter
   readonly feed: TableFeed
+  readonly #kept: UpkeepHandle
   readonly #catalog: Catalog
   readonly #clock: Clock
   readonly #ident: TableIdent
@@ -57,13 +68,17 @@ export class Destination {
   #refreshing: Promise<void> | null = null
   #reader: { schema: Schema; settings: StreamSettings; reader: RowReader } | null = null
 
-  private constructor(options: DestinationOptions, parts: { writer: TableWriter; feed: TableFeed; schema: Schema }) {
+  private constructor(
+    options: DestinationOptions,
+    parts: { writer: TableWriter; feed: TableFeed; kept: UpkeepHandle; schema: Schema },
+  ) {
     this.table = options.settings.table
     this.#ident = parseIdent(this.table)
     this.#catalog = options.catalog
     this.#clock = options.clock
     this.writer = parts.writer
     this.feed = parts.feed
+    this.#kept = parts.kept
     this.#schema = parts.schema
     this.#schemaAtMs = options.clock.nowMs()
   }
@@ -84,6 +99,8 @@ export class Destination {
         },
       )
       undo.push(() => writer.close())
+      const kept = options.upkeep.add(writer)
+      undo.push(() => kept.remove())
       const feed = await TableFeed.open({
         writer,
         log,
@@ -106,9 +123,9 @@ export class Destination {
               subject: writer.name,
             },
           ]),
-        upkeep: () => upkeep(writer),
+        upkeep: () => kept.due(),
       })
-      return new Destination(options, { writer, feed, schema: currentSchema((await writer.load()).metadata) })
+      return new Destination(options, { writer, feed, kept, schema: currentSchema((await writer.load()).metadata) })
     } catch (error) {
       for (const step of undo.reverse()) await step()
       throw error
@@ -186,6 +203,7 @@ export class Destination {
 
   async close(): Promise<void> {
     await this.feed.stop()
+    await this.#kept.remove()
     await this.#refreshing
     await this.writer.close()
     this.writer.parts.session.close()

@@ -20,6 +20,7 @@ import type { FileIO } from '../../iceberg/file/file.ts'
 import type { Log } from '../../log/log.ts'
 import { LogShares } from '../../table/shares.ts'
 import type { FeedEvent } from '../../table/table.ts'
+import type { UpkeepLoop } from '../../table/upkeep-loop.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { type StreamDefinition, settingsFor } from './definition.ts'
 import { Destination } from './destination.ts'
@@ -34,8 +35,9 @@ export interface SharedParts {
   duck: Duck
   clock: Clock
   deadLetters: DeadLetters
-  /** Commits and upkeep of all feeds take turns. */
-  slots: { commit: Slots; upkeep: Slots }
+  /** Commits of all feeds take turns. */
+  slots: { commit: Slots }
+  upkeep: UpkeepLoop
   indexPath: (name: string) => string
   onEvent: (event: FeedEvent) => void
 }
