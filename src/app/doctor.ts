@@ -7,7 +7,6 @@ import path from 'node:path'
 import { isFault, messageOf } from '../base/fault.ts'
 import type { DuckSession } from '../duck/duck.ts'
 import { formatIdent, type LoadedTable } from '../iceberg/catalog/catalog.ts'
-import { planScan } from '../iceberg/scan/plan.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { deadLetterTable } from '../service/deadletter/deadletter.ts'
@@ -22,6 +21,7 @@ import { catalogLoss, type Home, homeExists } from './home.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { damageOf, stateTrouble } from './state-trouble.ts'
+import { examineFiles, snapshotWithout } from './table-files.ts'
 
 export interface Finding {
   subject: string
@@ -33,6 +33,8 @@ export interface Finding {
 /** What to do about anything that `repair.ts` mends. */
 const REPAIR = 'tidewater doctor --repair'
 const DISK_FREE_MIN_BYTES = 1024 ** 3
+/** Bad files of a table that are named one by one. */
+const BAD_FILES_TOLD = 5
 
 export async function examine(home: Home, config: Config): Promise<Finding[]> {
   const findings: Finding[] = [{ subject: 'node', level: 'ok', message: process.version }]
@@ -58,13 +60,13 @@ export async function examine(home: Home, config: Config): Promise<Finding[]> {
     const session = await reader.duck.connect()
     closers.push(() => session.close())
     add('duckdb', 'ok', String(await session.value('SELECT version()')))
-    const tables = await examineTables(reader, add)
+    const { tables, damaged } = await examineTables(reader, session, add)
     const logs = await openLogs(home, add)
     closers.push(async () => {
       for (const log of logs?.values() ?? []) await log?.close()
     })
     if (logs !== null) {
-      await examineOwned({ home, reader, session, tables, logs, definitions: tablesByLog(config) }, add)
+      await examineOwned({ home, reader, session, tables, damaged, logs, definitions: tablesByLog(config) }, add)
       await examineStreams({ home, config, reader, session, tables, remedy: REPAIR }, add)
     }
   } catch (error) {
@@ -77,33 +79,43 @@ export async function examine(home: Home, config: Config): Promise<Finding[]> {
 
 type Add = (subject: string, level: Finding['level'], message: string) => void
 
-/** Every file that the current snapshot of each table needs is there. Gives the tables by name. */
-async function examineTables({ catalog, io }: Reader, add: Add): Promise<Map<string, LoadedTable>> {
-  const tables = new Map<string, LoadedTable>()
+interface TablesFound {
+  /** By name. */
+  tables: Map<string, LoadedTable>
+  /** Names of those that cannot be read as they are. */
+  damaged: Set<string>
+}
+
+/** Every file that the current snapshot of each table needs is there, and has the length and the footer that it should have. */
+async function examineTables({ catalog, io }: Reader, session: DuckSession, add: Add): Promise<TablesFound> {
+  const found: TablesFound = { tables: new Map(), damaged: new Set() }
   for (const namespace of await catalog.listNamespaces()) {
     for (const ident of await catalog.listTables(namespace)) {
       const name = formatIdent(ident)
       try {
         const table = await catalog.load(ident)
-        tables.set(name, table)
-        const { tasks } = await planScan(io, table.metadata)
-        const files = new Set(tasks.flatMap((task) => [task.file, ...task.deletes]).map((file) => file.filePath))
-        const missing: string[] = []
-        for (const file of files) if (!(await io.exists(file))) missing.push(file)
-        const counts = `${files.size} files, ${table.metadata.snapshots.length} snapshots`
-        if (missing.length === 0) add(name, 'ok', counts)
-        else
-          add(
-            name,
-            'problem',
-            `${missing.length} of ${files.size} files are missing, the first is ${missing[0]}; restore them from a copy`,
-          )
+        found.tables.set(name, table)
+        const { files, bad } = await examineFiles({ session, io }, table)
+        if (bad.length === 0) {
+          add(name, 'ok', `${files} files, ${table.metadata.snapshots.length} snapshots`)
+          continue
+        }
+        found.damaged.add(name)
+        const without = await snapshotWithout(io, table, bad)
+        for (const { location, why } of bad.slice(0, BAD_FILES_TOLD)) add(name, 'problem', `${location} ${why}`)
+        const more = bad.length > BAD_FILES_TOLD ? `, of which ${BAD_FILES_TOLD} are named here` : ''
+        const back =
+          without === null
+            ? ''
+            : `, or give up what was committed since and go back to the newest snapshot that needs none of them: tidewater table rollback ${name} ${without}`
+        add(name, 'problem', `${bad.length} of ${files} files cannot be read${more}: restore them from a copy${back}`)
       } catch (error) {
+        found.damaged.add(name)
         add(name, 'problem', messageOf(error))
       }
     }
   }
-  return tables
+  return found
 }
 
 /** The logs that are there and can be opened; null when another process holds them. */
@@ -134,6 +146,8 @@ interface Owned {
   reader: Reader
   session: DuckSession
   tables: ReadonlyMap<string, LoadedTable>
+  /** Names of tables that cannot be read: nothing is compared with them. */
+  damaged: ReadonlySet<string>
   logs: ReadonlyMap<string, Log | null>
   definitions: ReadonlyMap<string, TableDefinition>
 }
@@ -212,7 +226,7 @@ function examinePosition({ tables, logs }: Owned, name: string, { ident }: Table
 }
 
 async function examineTableIndex(
-  { home, reader, session, tables }: Owned,
+  { home, reader, session, tables, damaged }: Owned,
   name: string,
   definition: TableDefinition,
   add: Add,
@@ -222,6 +236,10 @@ async function examineTableIndex(
   const subject = `index ${name}`
   if (!(await isThere(home.indexPath(name)))) {
     add(subject, 'note', 'is not there; the next start builds it')
+    return
+  }
+  if (damaged.has(formatIdent(definition.ident))) {
+    add(subject, 'note', 'was not compared with the table, which cannot be read')
     return
   }
   const state = await examineIndex({ session, io: reader.io }, table, definition, home.indexPath(name))
@@ -262,13 +280,14 @@ function examineState({ home, logs, tables, definitions }: Owned, versions: Vers
 
 /** What is known of objects and what the tables hold of them. */
 async function examineAgreement(
-  { reader, session, tables, definitions }: Owned,
+  { reader, session, tables, damaged, definitions }: Owned,
   versions: VersionStore,
   add: Add,
 ): Promise<void> {
   const table = (name: string) => {
     const definition = definitions.get(name)
-    return definition === undefined ? undefined : tables.get(formatIdent(definition.ident))
+    const found = definition === undefined ? '' : formatIdent(definition.ident)
+    return damaged.has(found) ? undefined : tables.get(found)
   }
   const [journal, inventory, content] = [table('journal'), table('inventory'), table('content')]
   if (journal === undefined || inventory === undefined || content === undefined) return

@@ -1,6 +1,6 @@
 /** Each kind of loss: the start refuses with what to do, the doctor finds it, `--repair` mends it, and the tables are as before. */
 import assert from 'node:assert/strict'
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -64,6 +64,9 @@ async function withEngine<T>(home: Home, work: (engine: Engine) => Promise<T>): 
     await engine.close()
   }
 }
+
+/** A data file of the journal, by its path below the namespace. */
+const isJournalFile = (name: string) => /^mdblogs3metadata.*data.*(?<!deletes)\.parquet$/.test(name)
 
 const take = (engine: Engine, lines: readonly string[]) =>
   ingestEvents(engine, { input: Readable.from([Buffer.from(lines.join('\n'))]), name: 'test' })
@@ -283,6 +286,32 @@ describe('repair', () => {
     assert.deepEqual(await repair(home, config, dir), [], 'a second repair has nothing to do')
     assert.deepEqual(problems(await examine(home, config)), [])
     assert.equal((await tablesOf(home)).filter((line) => line.includes('"waits"')).length, 4)
+  })
+
+  it('leaves a damaged table file alone, names it with what to do, and mends the rest', async () => {
+    let victim = ''
+    const home = await damagedCopy(async (at) => {
+      const found = await readdir(path.join(at.warehouseDir, 'aws_s3_metadata'), { recursive: true })
+      victim = path.join(at.warehouseDir, 'aws_s3_metadata', found.filter((name) => isJournalFile(name)).toSorted()[0]!)
+      await truncate(victim, 100)
+      await writeFile(at.indexPath('inventory'), Buffer.alloc(20_000, 3))
+    })
+    const problem = problems(await examine(home, config)).join('\n')
+    assert.match(problem, /mdblogs3metadata: file:.*\.parquet has 100 bytes instead of \d+/)
+    assert.match(problem, /1 of \d+ files cannot be read: restore them from a copy/)
+    assert.doesNotMatch(problem, /index journal/)
+    const told = (await repair(home, config, dir)).map(({ subject, message }) => `${subject}: ${message}`)
+    assert.match(told.join('\n'), /index inventory: .*built anew/)
+    assert.equal((await stat(victim)).size, 100, 'it is kept as it is')
+    // What comes is taken, and the other tables have it.
+    await withEngine(home, async (engine) => {
+      await take(engine, [record('ObjectCreated:Put', 'after', undefined, 70, { size: 1, eTag: 'a' })])
+      await assert.rejects(linesOf(engine), (error) => isFault(error, 'corrupt') && error.message.includes('.parquet'))
+      const session = await openSql(engine)
+      const { rows } = await session.run("SELECT count(*) FROM aws_s3_metadata.inventory WHERE key = 'after'")
+      assert.deepEqual(rows.map(String), ['1'])
+      await session.close()
+    })
   })
 
   it('is refused while another process holds the home', async () => {

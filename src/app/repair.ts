@@ -30,6 +30,7 @@ import { openReader, type Reader } from './reader.ts'
 import { before, mendLog, setAside, type Tell } from './repair-logs.ts'
 import { mendStreams } from './repair-streams.ts'
 import { stateTrouble } from './state-trouble.ts'
+import { examineFiles } from './table-files.ts'
 
 /** @throws Fault `conflict` when another process holds the home; nothing was changed then */
 export async function repair(home: Home, config: Config, configDir: string): Promise<Finding[]> {
@@ -46,13 +47,24 @@ export async function repair(home: Home, config: Config, configDir: string): Pro
   } finally {
     await reader.close()
   }
-  const engine = await openEngine({ home, config, configDir })
+  const leave = (what: string, error: unknown) => {
+    if (!isFault(error, 'corrupt')) throw error
+    findings.push({ subject: what, level: 'problem', message: `was left as it is: ${error.message}` })
+  }
+  let engine: Engine
+  try {
+    engine = await openEngine({ home, config, configDir })
+  } catch (error) {
+    leave('home', error)
+    return findings
+  }
   try {
     if (left > 0) tell('tmp', `${left} files of a process that was ended are removed`)
     await mendIndexes(engine, indexes, tell)
     await attachBuckets(engine)
-    await engine.drain()
-    await mendTables(engine, tell)
+    // What a damaged table keeps from being mended is mended once its file is restored.
+    await engine.drain().catch((error: unknown) => leave('tables', error))
+    await mendTables(engine, tell).catch((error: unknown) => leave('objects', error))
   } finally {
     await engine.close()
   }
@@ -137,6 +149,8 @@ async function unusableIndexes({ home, config, catalog, io, duck }: Reader): Pro
     if (key.length === 0 || !files.includes(path.basename(file))) continue
     const table = await tableOrNull(catalog, ident)
     if (table === null) continue
+    // An index cannot be compared with a table that cannot be read.
+    if ((await examineFiles({ session, io }, table)).bad.length > 0) continue
     const state = await examineIndex({ session, io }, table, definition, file)
     if (state.kind === 'unusable') found.set(name, `${file} ${state.why}`)
   }
