@@ -36,13 +36,19 @@ import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { formatTypeText, parseTypeText } from '../iceberg/spec/type-text.ts'
 import { type Cell, openQuerySession, type QuerySession, type ResultStream } from '../query/query.ts'
 import { openFileStore } from '../store/file.ts'
+import { expire } from '../table/expiry.ts'
+import { type KeptTable, unwrittenTable } from '../table/kept-table.ts'
 import type { CommitReport, TableDefinition, WriteMode } from '../table/table.ts'
+import { type OptimizeReport, TableUpkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
+import { type ExpireOptions, type ExpireReport, expireRequest, type OrphanOptions, orphansOf } from './maintenance.ts'
 import { SegmentBuffer } from './segment-buffer.ts'
 
 export { Fault, type FaultKind } from '../base/fault.ts'
 export type { Cell } from '../query/query.ts'
 export type { CommitReport } from '../table/table.ts'
+export type { OptimizeReport } from '../table/upkeep.ts'
+export type { ExpireOptions, ExpireReport, OrphanOptions } from './maintenance.ts'
 
 export interface LakeOptions {
   /** SQLite catalog file, in the layout of PyIceberg and Java. Made if it is not there. */
@@ -264,6 +270,41 @@ export class Table {
     await this.#change((table) => rollbackToSnapshot(table.metadata, snapshotId))
   }
 
+  /**
+   * Merges small files and takes deleted rows out, in as many commits as it takes; the rows stay. Others may commit meanwhile: rows
+   * that they add, replace or delete are as they left them. Writes through this lake wait for it.
+   */
+  optimize(): Promise<OptimizeReport> {
+    return this.#inTurn(async () => {
+      const session = await this.#parts.duck.connect()
+      try {
+        return await new TableUpkeep(this.#kept(), session).optimize()
+      } finally {
+        session.close()
+      }
+    })
+  }
+
+  /**
+   * Forgets old snapshots, but for the current one and what branches and tags need, and removes the files that only they could reach:
+   * those made before `olderThan` (default: the table's `history.expire.max-snapshot-age-ms`, or 5 days ago) that are not among the
+   * newest `keep` (default: `history.expire.min-snapshots-to-keep`, or 20).
+   * @throws Fault `unsupported` when the table forbids it (`gc.enabled`), `invalid` when `keep` is no whole number from 1
+   */
+  expireSnapshots(options: ExpireOptions = {}): Promise<ExpireReport> {
+    return this.#inTurn(async () => expire(this.#kept(), await this.#load(), expireRequest(options)))
+  }
+
+  /**
+   * Removes files in the table's folder that no snapshot reaches and that were made before `olderThan` (default: 3 days ago): what
+   * crashes and lost races have left. Gives their locations; with `dryRun` nothing is removed.
+   * @throws Fault `invalid` when `olderThan` is less than a day ago: another engine's commit may be under way
+   */
+  removeOrphans(options: OrphanOptions = {}): Promise<string[]> {
+    const { io } = this.#parts
+    return this.#inTurn(() => orphansOf({ io, load: () => this.#load(), ...options }))
+  }
+
   /** Adds an optional column, null in the rows that are there. @throws Fault `conflict` when the name is taken */
   async addColumn(name: string, type: string): Promise<void> {
     await this.#change((table) =>
@@ -289,11 +330,21 @@ export class Table {
     })
   }
 
-  /** One commit at a time per table, in the order of the calls. */
   #commit(mode: WriteMode, rows: Rows, op: 'upsert' | 'delete'): Promise<CommitReport | null> {
-    const turn = this.#turn.then(() => this.#write(mode, rows, op))
+    return this.#inTurn(() => this.#write(mode, rows, op))
+  }
+
+  /** One commit at a time per table, in the order of the calls. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
     this.#turn = turn.catch(() => undefined)
     return turn
+  }
+
+  /** With the index, if one is open. */
+  #kept(): KeptTable {
+    const { catalog, io } = this.#parts
+    return this.#writer?.writer ?? unwrittenTable({ catalog, io, clock: systemClock }, this.#ident)
   }
 
   async #write(mode: WriteMode, rows: Rows, op: 'upsert' | 'delete'): Promise<CommitReport | null> {

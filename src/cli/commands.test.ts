@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type CliResult, cli, cliOk, sqlRows } from '../../test/support/cli.ts'
 import { must } from '../base/assert.ts'
+import { openSegmentLog } from '../log/segments.ts'
 import { EXIT } from './exit.ts'
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url))
@@ -140,6 +141,52 @@ describe('the command line', { concurrency: 2 }, () => {
     const findings = documents(await cliOk(['doctor', '--json', '--home', home]))
     assert.deepEqual([...new Set(findings.map(({ level }) => level))], ['ok'])
     assert.match(await cliOk(['completion', 'bash']), /complete -o filenames -F _tidewater tidewater/)
+  })
+
+  it('keeps a table in order on demand: rolls back, expires, compacts, looks for orphans', async () => {
+    const own = path.join(dir, 'upkeep')
+    const table = 'default.s3_content_metadata'
+    for (const at of [1, 2]) {
+      await writeFile(path.join(dir, 'empty', `f${at}.txt`), `text ${at}`)
+      await cliOk(['ingest', path.join(dir, 'empty'), '--home', own])
+    }
+    await rm(path.join(dir, 'empty', 'f1.txt'))
+    await rm(path.join(dir, 'empty', 'f2.txt'))
+    const upkeep = async (...args: string[]) =>
+      documents(await cliOk(['table', ...args, '--json', '--home', own]))[0] ?? {}
+    const count = async () => (await sqlRows(own, `SELECT count(*) AS n FROM ${table}`))[0]?.['n']
+    assert.equal(Number(await count()), 2)
+    assert.equal((await upkeep('optimize', table))['data files'], '2 before, 1 now')
+    assert.equal(Number(await count()), 2)
+    const history = documents(await cliOk(['table', 'history', table, '--json', '--home', own]))
+    assert.equal(history.length, 3)
+    const oldest = String(history.at(-1)?.['snapshot_id'])
+    assert.equal((await upkeep('rollback', table, oldest))['to'], oldest)
+    assert.equal(Number(await count()), 1)
+    assert.equal((await upkeep('expire', table))['snapshots expired'], 0)
+    const expired = await upkeep('expire', table, '--older-than', '0s', '--keep', '1')
+    assert.equal(expired['snapshots expired'], 2)
+    assert.equal(await cliOk(['table', 'remove-orphans', table, '--dry-run', '--home', own]), '')
+  })
+
+  it('refuses upkeep that cannot be: while the home is held, of what is not there, with times that are none', async () => {
+    const table = 'default.s3_content_metadata'
+    const held = await openSegmentLog({ dir: path.join(home, 'logs'), name: 'objects' })
+    assertFails(await cli(['table', 'optimize', table, '--home', home]), EXIT.conflict, /compacted by itself/)
+    await held.close()
+    const [none, when, young, snapshot] = await runAll(
+      [
+        ['table', 'optimize', 'default.none', '--home', home],
+        ['table', 'expire', table, '--older-than', 'soon', '--home', home],
+        ['table', 'remove-orphans', table, '--older-than', '1h', '--home', home],
+        ['table', 'rollback', table, '1234567890123', '--home', home],
+      ],
+      dir,
+    )
+    assertFails(must(none, 'a result'), EXIT.notFound, /default\.none/)
+    assertFails(must(when, 'a result'), EXIT.usage, /--older-than: expected a time .* got "soon"/)
+    assertFails(must(young, 'a result'), EXIT.usage, /at least 24 hours ago/)
+    assertFails(must(snapshot, 'a result'), EXIT.notFound, /expected a snapshot of the table, got 1234567890123/)
   })
 
   it('finds the home in TIDEWATER_HOME, and in .tidewater of the working directory', async () => {

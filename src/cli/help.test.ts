@@ -59,7 +59,7 @@ describe('the page on the command line', () => {
     for (const { path } of commands) {
       const [group, sub] = path.split(' ')
       if (sub === undefined) continue
-      const row = new RegExp(`^\\| \`${group} ([a-z\\\\|]+)`, 'm').exec(page)?.[1]?.split('\\|') ?? []
+      const row = new RegExp(`^\\| \`${group} ([a-z\\\\|-]+)`, 'm').exec(page)?.[1]?.split('\\|') ?? []
       assert.ok(row.includes(sub), `${path} stands in docs/cli.md`)
     }
   })

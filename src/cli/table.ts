@@ -1,4 +1,4 @@
-/** `tidewater table`: what tables there are, and what is in them. */
+/** `tidewater table`: what tables there are, and what is in them; their upkeep is in `table-upkeep.ts`. */
 import type { Command } from 'commander'
 import { openReader, type Reader } from '../app/reader.ts'
 import { openSql } from '../app/sql.ts'
@@ -7,13 +7,14 @@ import { Fault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
 import { type HomeOptions, homeOption, settingOf } from './common.ts'
 import { type OutputOptions, printItems, printPairs } from './output.ts'
+import { addTableUpkeep } from './table-upkeep.ts'
 
 type TableOptions = HomeOptions & OutputOptions & { limit?: string }
 
 export function addTable(program: Command): void {
   const table = program
     .command('table')
-    .description('list tables and look into them')
+    .description('list tables, look into them, keep them in order')
     .addHelpText(
       'after',
       '\nExamples:\n  tidewater table list\n  tidewater table rows default.s3_content_metadata --limit 5',
@@ -51,6 +52,7 @@ export function addTable(program: Command): void {
     .action((name: string, options: TableOptions) =>
       show(options, `SELECT * FROM ${quotedName(name)} LIMIT ${wholeNumber(options.limit ?? '100')}`),
     )
+  addTableUpkeep(sub)
 }
 
 async function withReader(options: HomeOptions, work: (reader: Reader) => Promise<void>): Promise<void> {
