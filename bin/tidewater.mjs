@@ -15,6 +15,12 @@ const repeatMs = 1_000
 
 // A clone runs its TypeScript on the pinned Node; the packed artefact has been built and runs on the Node at hand.
 const source = join(projectFolder, 'src', 'cli', 'main.ts')
+if (!existsSync(source) && !runsPacked(process.versions.node)) {
+  process.stderr.write(
+    `tidewater: expected Node 22.15 or newer, got ${process.version} at ${process.execPath}; run it with a newer Node\n`,
+  )
+  process.exit(1)
+}
 const [node, command] = existsSync(source)
   ? [ensureInstalled(), source]
   : [process.execPath, join(projectFolder, 'dist', 'cli', 'main.js')]
@@ -43,6 +49,12 @@ child.on('exit', (code, signal) => {
   for (const name of signals) process.removeAllListeners(name)
   process.kill(process.pid, signal)
 })
+
+/** The packed artefact needs `node:sqlite` without a flag, and zstd. */
+function runsPacked(version) {
+  const [major, minor] = version.split('.').map(Number)
+  return major > 22 || (major === 22 && minor >= 15)
+}
 
 /** Is this process in the group that the terminal sends Ctrl-C to? */
 function inForeground() {

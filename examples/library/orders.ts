@@ -1,5 +1,8 @@
-/** Iceberg tables from Node, on their own: run with `node examples/library/orders.ts FOLDER`. */
-import { openLake } from '../../src/app/lake.ts' // in a project of yours: from 'tidewater/iceberg'
+/**
+ * Iceberg tables from Node, on their own: `node orders.ts FOLDER` in a project that has the package. In a clone, which has nothing built,
+ * `node_modules/node/bin/node --conditions=tidewater-source examples/library/orders.ts FOLDER`.
+ */
+import { openLake } from 'tidewater/iceberg'
 
 const folder = process.argv[2] ?? 'lake'
 const lake = await openLake({ catalog: `${folder}/catalog.db`, warehouse: `${folder}/warehouse` })

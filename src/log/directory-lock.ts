@@ -12,8 +12,8 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { Fault, messageOf, sqliteCode } from '../base/fault.ts'
+import { DatabaseSync } from '../base/sqlite.ts'
 
 const SQLITE_BUSY = 5
 

@@ -6,9 +6,10 @@
  * other drivers must be able to open the file. `synchronous = EXTRA` makes a commit durable before it is acknowledged:
  * in journal mode DELETE, plain FULL leaves the end of the journal, which is the commit, to the next sync of the folder.
  */
-import { DatabaseSync } from 'node:sqlite'
+
 import { type Clock, systemClock } from '../../base/clock.ts'
 import { Fault, messageOf } from '../../base/fault.ts'
+import { DatabaseSync } from '../../base/sqlite.ts'
 import type { FileIO } from '../file/file.ts'
 import type { Catalog } from './catalog.ts'
 import { PointerCatalog } from './pointer-catalog.ts'

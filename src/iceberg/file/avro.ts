@@ -7,15 +7,16 @@
  */
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import { deflateRaw, inflateRaw, zstdDecompress } from 'node:zlib'
+// As a whole: Node before 22.15 has no zstd, and would not link.
+import zlib from 'node:zlib'
 import avsc from 'avsc'
 import { Fault, messageOf } from '../../base/fault.ts'
 import type { Json } from '../../base/json.ts'
 import { limits } from '../../base/limits.ts'
 
-const deflate = promisify(deflateRaw)
-const inflate = promisify(inflateRaw)
-const unzstd = promisify(zstdDecompress)
+const deflate = promisify(zlib.deflateRaw)
+const inflate = promisify(zlib.inflateRaw)
+const unzstd = (packed: Uint8Array, options: zlib.ZstdOptions) => promisify(zlib.zstdDecompress)(packed, options)
 
 /** An Avro schema as its JSON, with Iceberg's `field-id`, `element-id` and `logicalType` members. */
 export type AvroSchema = string | AvroSchema[] | { [member: string]: Json | AvroSchema }

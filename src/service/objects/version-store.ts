@@ -11,10 +11,11 @@
  * stores and JavaScript, by UTF-16 code unit. Two objects of one database file in two processes would overwrite each other's
  * merges; the log's lock keeps the second process out.
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
 import { must } from '../../base/assert.ts'
 import { Fault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
+import { DatabaseSync } from '../../base/sqlite.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
 import { type Effect, merge, presenceOf, tipOf, type VersionState } from './version-state.ts'
 

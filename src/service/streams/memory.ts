@@ -12,9 +12,10 @@
  * a crash is still in the log, and read from there at start. Definitions and the like are synced when made.
  */
 import { open } from 'node:fs/promises'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
 import { Fault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
+import { DatabaseSync } from '../../base/sqlite.ts'
 import { MEMORY_LAYOUT, prepareLayout } from './memory-layout.ts'
 
 export interface StoredDefinition {

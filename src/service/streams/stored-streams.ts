@@ -1,7 +1,7 @@
 /** The streams that were made through the API, for a process that does not hold the home: read beside whoever does. */
 import { existsSync } from 'node:fs'
-import { DatabaseSync } from 'node:sqlite'
 import { Fault, messageOf } from '../../base/fault.ts'
+import { DatabaseSync } from '../../base/sqlite.ts'
 import { parseStream, type StreamDefinition } from './definition.ts'
 
 const BUSY_MS = 5_000
