@@ -3,6 +3,7 @@
  * Spark changed between two of our runs, which must go on being right.
  */
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
@@ -210,4 +211,44 @@ describe('tables that Tidewater writes, in other engines', () => {
       await writer.close()
     })
   }
+
+  test('a table with an ordering column: other engines read it, and what they compact lets no late change in', async () => {
+    const ordered: Schema = {
+      type: 'struct',
+      'schema-id': 0,
+      fields: [
+        { id: 1, name: 'k', required: true, type: 'string' },
+        { id: 2, name: 'n', required: true, type: 'long' },
+        { id: 3, name: 'part', required: false, type: 'string' },
+      ],
+      'identifier-field-ids': [1],
+    }
+    const defined: TableDefinition = { ...definition('ordered', '', '', ordered), ordering: 'n' }
+    const told = (op: Change['op'], id: number, n: number): Change => ({ op, row: { k: `key ${id}`, n, part: 'eu' } })
+    let writer = await bench.openWriter(defined)
+    const commit = async (changes: Change[]) => {
+      const from = bench.log.end
+      await bench.append(changes)
+      return writer.commit(await bench.log.seal(from, Number.MAX_SAFE_INTEGER), from, bench.log.end)
+    }
+    await commit(range(0, 100).map((id) => told('upsert', id, 10)))
+    await commit(range(0, 20).map((id) => told('delete', id, 20)))
+    await commit(range(0, 120).map((id) => told('upsert', id, id < 50 ? 15 : 5)))
+    const before = await agreedRows(writer, 'default.ordered')
+    assert.equal(before.length, 100)
+    await writer.close()
+    await spark.sql(
+      "call tidewater.system.rewrite_data_files(table => 'default.ordered', options => map('rewrite-all', 'true'))",
+    )
+    await rm(bench.indexPath)
+    writer = await bench.openWriter(defined)
+    assert.equal(
+      await commit(range(0, 20).map((id) => told('upsert', id, 19))),
+      null,
+      'tombstones outlive the index and the compaction',
+    )
+    await commit([told('upsert', 0, 21)])
+    assert.equal((await agreedRows(writer, 'default.ordered')).length, 101)
+    await writer.close()
+  })
 })
