@@ -104,6 +104,8 @@ export const limits = {
   /** Nobody may ask for less: a commit of another engine that is under way would lose its files. */
   orphanGraceMinMs: 24 * 3600 * 1000,
   orphanIntervalMs: 6 * 3_600_000,
+  /** A file may seem so much older than the table that it was written for: clocks step back. */
+  clockStepMaxMs: 60_000,
   orphansAtOnce: 10_000,
   /** What reading the write-ahead log of a row index after a kill may take. */
   indexReplayMemoryMiB: 512,

@@ -47,7 +47,7 @@ async function oldFiles(io: FileIO, metadata: TableMetadata, olderThanMs: number
   // Only these two: other tables may live in folders beside them.
   for (const folder of ['data', 'metadata']) {
     for await (const file of io.list(`${location}/${folder}`)) {
-      const age = file.lastModifiedMs < olderThanMs && file.lastModifiedMs >= madeMs
+      const age = file.lastModifiedMs < olderThanMs && file.lastModifiedMs >= madeMs - limits.clockStepMaxMs
       if (age && isTableFile(file.location)) files.push(file.location)
     }
   }

@@ -50,6 +50,7 @@ export class RowIndex {
   readonly #deltaRowsMax: number
   #snapshotId: bigint | null = null
   #nextFileId = 0
+  /** Rows of the delta, or more: 0 only when it is empty, also when looking at it has failed. */
   #deltaRows = 0
   /** Of the last word in the delta. */
   #word = 0
@@ -219,6 +220,7 @@ export class RowIndex {
    */
   async put(rows: string, count: number, old: string): Promise<void> {
     if (count <= this.#deltaRowsMax) {
+      this.#deltaRows += count
       await this.#session.run(
         `INSERT INTO ${this.name('delta')} SELECT h, file, pos, ord, ${++this.#word} FROM (${rows})`,
       )

@@ -219,3 +219,29 @@ test('an index whose log cannot be read after a kill is built anew', async () =>
   assert.deepEqual(await numbers(bench), ['a2'])
   await bench.close()
 })
+
+test('an index whose look at its own delta fails after a commit still finds what the commit has put there', async () => {
+  const bench = await openTableBench()
+  const session = await bench.duck.connect()
+  const look = session.rows.bind(session)
+  let fails = false
+  session.rows = async (sql, params) => {
+    if (!fails || !sql.includes('AS held')) return look(sql, params)
+    fails = false
+    throw new Fault('unavailable', 'a disk that answers again in a moment')
+  }
+  const { catalog, io, clock } = bench
+  const definition = { ident, schema, key: ['k'], mode: 'insert-once' as const }
+  const writer = await TableWriter.open(
+    { catalog, io, clock, session },
+    { definition, indexPath: bench.indexPath, logName: 'changes' },
+  )
+  await bench.append([upsert('a', 1)])
+  fails = true
+  await assert.rejects(bench.commitAll(writer), /answers again/)
+  await bench.append([upsert('a', 2), upsert('b', 1)])
+  await bench.commitAll(writer)
+  assert.deepEqual(await numbers(bench), ['a1', 'b1'])
+  await writer.close()
+  await bench.close()
+})
