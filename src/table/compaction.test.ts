@@ -192,6 +192,7 @@ describe('compaction of a table that others change meanwhile', () => {
         })
         assert.deepEqual(await upkeep.turn(), ['compacted 4 small files'])
         assert.deepEqual(await scene.rows(), ['x1', 'x1'])
+        assert.deepEqual(await scene.unreached(), [])
       },
       {
         catalog: (real) => ({
@@ -383,19 +384,24 @@ test('merged delete files are given up when a rollback brings back a file that t
     'append',
     async (scene) => {
       const { upkeep, other, commit } = scene
-      for (let n = 0; n < 2; n++) await commit(upsert(`a${n}`, n), upsert(`b${n}`, n))
-      for (const k of ['a0', 'a1']) await other.delete(`k = '${k}'`)
-      const before = (await other.load()).metadata['current-snapshot-id']
+      for (let n = 0; n < 2; n++) await commit(upsert(`a${n}`, n), upsert(`b${n}`, n), upsert(`c${n}`, n))
+      // Each delete file is about both data files.
+      for (const letter of ['a', 'b']) await other.delete(`k LIKE '${letter}%'`)
+      const { metadata } = await other.load()
+      const before = metadata['current-snapshot-id']
       assert.ok(before !== undefined)
-      await other.rewrite()
-      await commit(upsert('c', 1), upsert('d', 1))
-      for (const k of ['c', 'b0', 'b1', 'd']) await other.delete(`k = '${k}'`)
-      scene.during(() => {
+      const [first] = (await planScan(scene.bench.io, metadata)).tasks
+      await other.rewrite([first!.file.filePath])
+      let rolledBack = false
+      scene.during(async () => {
         scene.during(null)
-        return other.rollback(before)
+        await other.rollback(before)
+        rolledBack = true
       })
       await upkeep.turn()
-      assert.deepEqual(await scene.rows(), ['b00', 'b11'])
+      assert.ok(rolledBack)
+      assert.deepEqual(await scene.rows(), ['c00', 'c11'])
+      assert.deepEqual(await scene.unreached(), [])
     },
     { bounds: { deadShare: 2, targetBytes: 1, filesPerStep: 2 } },
   ))

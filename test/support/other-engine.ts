@@ -70,11 +70,12 @@ export class OtherEngine {
     }
   }
 
-  /** Rewrites all data files of now as one, without their deleted rows. */
-  async rewrite(): Promise<void> {
+  /** Rewrites data files of now as one, without their deleted rows: all, or those named. */
+  async rewrite(paths?: readonly string[]): Promise<void> {
     const { io, duck } = this.#bench
     const table = await this.load()
-    const plan = await planScan(io, table.metadata)
+    const whole = await planScan(io, table.metadata)
+    const plan = { ...whole, tasks: whole.tasks.filter((task) => paths?.includes(task.file.filePath) ?? true) }
     const session = await duck.connect()
     const { sql } = await scanRelation(session, io, plan)
     const dataFiles = await this.#write(table, sql)
