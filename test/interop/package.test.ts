@@ -68,7 +68,7 @@ await lake.close()
         (error: { code: number; stderr: string }) => error,
       )
       assert.equal(failed?.code, 1)
-      assert.match(failed?.stderr ?? '', /expected Node 22\.15 or newer, got v20\./)
+      assert.match(failed?.stderr ?? '', /expected Node 22\.15 or newer.*, got v20\./)
     }
   })
 })
