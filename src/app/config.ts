@@ -13,6 +13,7 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
 import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
+import { sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
 import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { tableProblems } from './object-tables.ts'
@@ -72,6 +73,8 @@ const schema = z.strictObject({
       streamSettings,
     )
     .default({}),
+  /** What brings records to streams by itself, by name, see docs/streams.md. */
+  sources: z.record(z.string().regex(STREAM_NAME), sourceSettings).default({}),
   http: z
     .strictObject({
       host: z.string().default('127.0.0.1'),

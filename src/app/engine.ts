@@ -14,7 +14,7 @@ import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.t
 import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
-import { parseStream, Streams } from '../service/streams/streams.ts'
+import { parseStream, type Sources, Streams } from '../service/streams/streams.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
 import { UpkeepLoop } from '../table/upkeep-loop.ts'
@@ -25,6 +25,7 @@ import { type Home, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
+import { openSources } from './sources.ts'
 import { stateTrouble } from './state-trouble.ts'
 
 export interface EngineOptions {
@@ -41,6 +42,8 @@ export interface EngineOptions {
 export interface Engine extends Reader {
   objects: ObjectsService
   streams: Streams
+  /** What brings records by itself, once it is started. */
+  sources: Sources
   versions: VersionStore
   deadLetters: DeadLetters
   buckets: Buckets
@@ -188,6 +191,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       onEvent: (event) => options.onEvent?.(event),
     })
     closers.push(() => streams.close())
+    const sources = openSources({
+      configured: config.sources,
+      configDir: options.configDir,
+      streams,
+      clock,
+      notice: (text) => options.onNotice?.(text),
+    })
+    closers.push(() => sources.stop())
+    streams.sources = (stream) => sources.status(stream)
 
     const stop = async () => {
       await objects.stop()
@@ -213,6 +225,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...reader,
       objects,
       streams,
+      sources,
       versions,
       deadLetters,
       buckets,
@@ -229,6 +242,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         closers.push(stop)
       },
       finish: async () => {
+        await sources.stop()
         await streams.end()
         await stop()
         await drain()

@@ -195,6 +195,23 @@ export const limits = {
   streamSchemaAgeMs: 1_000,
   streamSchemaStaleMs: 10_000,
 
+  /** Kafka: bytes of one fetch and of one partition in it, how long a fetch waits for more, and a request's time. */
+  kafkaFetchBytesMax: 8 * MiB,
+  kafkaPartitionBytesMax: 1 * MiB,
+  kafkaFetchWaitMs: 500,
+  kafkaRequestMs: 30_000,
+  /** Topics of one source, and partitions of them all. */
+  kafkaTopicsMax: 100,
+  kafkaPartitionsMax: 10_000,
+  /** How often topics are looked at (which are there, of how many partitions), and positions told to Kafka. */
+  kafkaTopicsMs: 5_000,
+  kafkaCommitMs: 5_000,
+  /** A member that was silent for so long loses its partitions. */
+  kafkaSessionMs: 30_000,
+  kafkaHeartbeatMs: 3_000,
+  /** Stretches of a stream's log in which a source's offsets follow each other, that are remembered until they are in tables. */
+  sourceRunsMax: 100_000,
+
   /** Transform functions: tries beyond the first, time of one invocation, and heap of a worker. */
   transformRetriesMax: 300,
   transformTimeMs: 5_000,

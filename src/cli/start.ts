@@ -48,6 +48,7 @@ changes, and on SIGHUP.`,
             log(`waiting ${retryInMs} ms: ${fault.message}`)
           })
           const server = await serve(engine, setting, options, keys, metrics)
+          engine.sources.start()
           process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
           await aborted(signal)
           log('ending: no more requests are taken, what was taken is committed')

@@ -1,7 +1,7 @@
 /**
  * Sources: what tells Tidewater that an object changed, turned into `ObjectEvent`s.
  *
- * Two kinds. A *notification* is a JSON document that a store or a bus sent; `readNotification` unwraps every envelope
+ * Two kinds of events. A *notification* is a JSON document that a store or a bus sent; `readNotification` unwraps every envelope
  * below and reads each record by its own rules. A *directory* is compared with the live inventory: what differs becomes
  * events (`directory.ts`), and a watcher says where to look (`watch.ts`).
  *
@@ -16,6 +16,8 @@
  * | Lambda's SNS event `{Records:[{Sns}]}`             | `sns.ts`           | in what it wraps |
  * | Lambda's SQS event `{Records:[{body}]}`            | `sqs.ts`           | in what it wraps |
  * | SQS `ReceiveMessage` `{Messages:[{Body}]}`         | `sqs.ts`           | in what it wraps |
+ *
+ * Beside these, Kafka topics are read for streams of records (`kafka.ts`).
  *
  * An envelope may hold another (EventBridge in SNS in SQS); an array holds any number of documents; a bare record or
  * message is a document too, so that what a problem carries can be sent again after its cause is gone.
@@ -42,6 +44,18 @@ export {
 export { readNotification } from './envelope.ts'
 export { type EventsFileLine, readEventsFile } from './events-file.ts'
 export { HybridClock } from './hybrid-clock.ts'
+export {
+  type KafkaBatch,
+  type KafkaMember,
+  type KafkaMessage,
+  type KafkaPartition,
+  type KafkaPosition,
+  KafkaReader,
+  type KafkaReaderOptions,
+  type KafkaStatus,
+  type KafkaTaker,
+} from './kafka.ts'
+export type { KafkaConnection } from './kafka-client.ts'
 export { type DirectoryHint, type WatchOptions, watchDirectory } from './watch.ts'
 
 /** Why something could not be read. One word for counting; the message says more. */

@@ -26,6 +26,8 @@ export interface SnapshotPlan {
   statistics?: (snapshotId: bigint, sequenceNumber: number) => Promise<Json>
   /** Is told of the files that were written for the snapshot beside the given ones, in case it is not committed. */
   written?: string[]
+  /** What the summary says besides, and the table's properties too, for when others have expired the snapshots that told it. */
+  facts?: Record<string, string>
 }
 
 /** @throws Fault `conflict` when a removed file is no longer there */
@@ -50,7 +52,7 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
     manifestList,
     counts,
     timestampMs: plan.nowMs,
-    summary: plan.summary,
+    summary: { ...plan.facts, ...plan.summary },
   })
   const updates = [...change.updates]
   const passedOn = tombstonesOf(metadata, metadata['current-snapshot-id'])
@@ -62,7 +64,7 @@ export async function planSnapshot(io: FileIO, metadata: TableMetadata, plan: Sn
   }
   const offset = plan.summary[SUMMARY.offset]
   if (offset !== undefined) {
-    const facts = { [offsetProperty(plan.summary[SUMMARY.log])]: offset }
+    const facts = { ...plan.facts, [offsetProperty(plan.summary[SUMMARY.log])]: offset }
     updates.push({ action: 'set-properties', updates: facts })
   }
   return { ...change, updates }

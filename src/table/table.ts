@@ -27,6 +27,8 @@ export const SUMMARY = {
   commitId: commitIdProperty,
   /** Name of the log that the offset belongs to. */
   log: 'tidewater.log',
+  /** Followed by a topic: up to where the snapshot holds the topic's partitions, as `0:123,1:456;id=…`. */
+  source: 'tidewater.source.',
 } as const
 
 /** The table property that repeats the offset of a log, for when others have expired the snapshots that told it. */

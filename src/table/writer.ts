@@ -55,6 +55,8 @@ export interface WriterOptions {
   logName: string
   /** Default `TABLE_BOUNDS`. */
   bounds?: TableBounds
+  /** What else a snapshot says of the log up to `end`, given the table's properties as they were. */
+  facts?: (end: number, properties: Readonly<Record<string, string>>) => Record<string, string>
 }
 
 /** Entries [from, end) of a log, and how many of them are the table's; null when that is not known. */
@@ -77,6 +79,7 @@ export class TableWriter {
   readonly #parts: WriterParts
   readonly #definition: TableDefinition
   readonly #logName: string
+  readonly #facts: WriterOptions['facts']
   readonly #index: IndexContext | null
   /** Late changes not told in a report yet. */
   #lateDropped = 0
@@ -86,6 +89,7 @@ export class TableWriter {
     this.#parts = parts
     this.#definition = options.definition
     this.#logName = options.logName
+    this.#facts = options.facts
     this.bounds = options.bounds ?? TABLE_BOUNDS
     this.name = formatIdent(options.definition.ident)
     const { key, ordering } = options.definition
@@ -366,6 +370,7 @@ export class TableWriter {
           nowMs: clock.nowMs(),
           summary,
           ...this.#tombstones(metadata, ordered),
+          ...(this.#facts === undefined ? {} : { facts: this.#facts(end, metadata.properties) }),
         })
       },
     })

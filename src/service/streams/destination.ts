@@ -17,6 +17,7 @@ import { evolveFor } from './evolution.ts'
 import { schemaOfRecords } from './first-schema.ts'
 import type { PipelineRecord } from './pipeline.ts'
 import { compileRowReader, type RowReader } from './row-reader.ts'
+import { sourceFacts } from './source-positions.ts'
 
 export interface DestinationOptions
   extends Pick<
@@ -32,6 +33,7 @@ export interface DestinationOptions
     | 'onEvent'
     | 'stream'
     | 'log'
+    | 'repetitions'
   > {
   settings: StreamSettings
   /** What the table's columns are taken from when it is not there and nobody says. */
@@ -96,6 +98,7 @@ export class Destination {
           definition,
           indexPath: options.indexPath(streamIndexName(options.stream, settings.table)),
           logName: log.name,
+          facts: (end, properties) => sourceFacts(options.repetitions.sources.at(end), properties),
         },
       )
       undo.push(() => writer.close())

@@ -48,14 +48,14 @@ export class Intake {
   ): Promise<Reading[]> {
     const { table } = this.definition
     const batch = records.map(
-      ({ data, operation }, index): PipelineRecord => ({
+      ({ data, operation, outcome = null }, index): PipelineRecord => ({
         index,
         data,
         value: null,
         changed: false,
         destination: table,
         operation,
-        outcome: null,
+        outcome,
       }),
     )
     await runPipeline(this.#steps, batch, origin)

@@ -25,10 +25,14 @@ export interface Numbering {
   newProducers: number
 }
 
-/** Nothing is taken behind a gap, and nothing twice, within the request too. */
+/**
+ * Nothing is taken twice, within the request too, and nothing behind a gap.
+ * @param gaps numbers may be left out: they go forward only, all the same
+ */
 export function numberRecords(
   marks: readonly ProducerMark[],
   producer: (name: string) => ProducerState | null,
+  gaps = false,
 ): Numbering {
   const states = new Map<string, { epoch: number; sequence: number; known: ProducerState | null }>()
   let newProducers = 0
@@ -43,7 +47,7 @@ export function numberRecords(
       return refusal(mark, 'ProducerFenced', `epoch ${state.epoch} has taken over from epoch ${mark.epoch}`, null)
     const expected = state.epoch === mark.epoch ? state.sequence + 1 : 0
     if (mark.sequence < expected) return { kind: 'repeated', offset: offsetOf(mark, state.known) }
-    if (mark.sequence > expected)
+    if (mark.sequence > expected && !gaps)
       return refusal(
         mark,
         'SequenceGap',

@@ -9,6 +9,7 @@ import type { MemoryFile } from './memory.ts'
 import { closePipeline, openPipeline, type PipelineDeps, type PipelineStep } from './pipeline.ts'
 import { Progress } from './progress.ts'
 import { Repetitions } from './repetitions.ts'
+import type { SourceStatus } from './sources/sources.ts'
 import { Stream } from './stream.ts'
 import type { TableOwners } from './table-owners.ts'
 import { resolveModule } from './transform/load.ts'
@@ -20,6 +21,8 @@ export interface OpenStreamOptions extends SharedParts {
   owners: TableOwners
   configDir: string
   notice: (text: string) => void
+  /** What brings records to a stream by itself. */
+  sources: (stream: string) => SourceStatus[]
   /** Default: the steps that the settings name. */
   openSteps?: typeof openPipeline
 }
@@ -79,7 +82,8 @@ export async function openStream(
       },
     })
     await destinations.start(seen)
-    const parts = { log, destinations, repetitions, deadLetters, progress, backlog, clock }
+    const sources = () => options.sources(name)
+    const parts = { log, destinations, repetitions, deadLetters, progress, backlog, clock, sources }
     at.stream = new Stream(definition, createdMs, parts, steps, memory.notes(name).version)
     await at.stream.measure()
     return at.stream

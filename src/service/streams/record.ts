@@ -40,6 +40,9 @@ export type RecordProblemCode =
   | 'TransformInvalidResult'
   | 'TransformInvalidData'
   | 'TransformTooLarge'
+  // Of sources: a Kafka message without a value that names no row, and a row of a file.
+  | 'InvalidTombstone'
+  | 'InvalidRow'
   // Of destinations, by functions or by routing.
   | 'Unroutable'
   | 'InvalidDestination'

@@ -13,6 +13,7 @@ import type { Log } from '../../log/log.ts'
 import { tableOfEntry } from '../../table/shares.ts'
 import type { MemoryFile } from './memory.ts'
 import { createForStream, dropForStream } from './memory-layout.ts'
+import { SourcePositions } from './source-positions.ts'
 
 export interface ProducerState {
   epoch: number
@@ -38,6 +39,8 @@ export class Repetitions {
   readonly #id: number
   readonly #producers = new Map<string, ProducerState>()
   readonly #requests = new Map<string, KnownRequest>()
+  /** How far sources stand in the log, entry by entry. */
+  readonly sources = new SourcePositions()
   /** Producers in the file, and those that are new since. */
   #producerCount: number
   #flushing: Promise<void> | null = null
@@ -125,6 +128,7 @@ export class Repetitions {
    * @param before what `producer` said
    */
   sawProducer(offset: number, [name, epoch, sequence]: [string, number, number], before: ProducerState | null): void {
+    this.sources.saw(offset, name, sequence)
     const known = this.#producers.get(name) ?? before
     if (known === null) this.#producerCount++
     else if (epoch < known.epoch || (epoch === known.epoch && sequence <= known.sequence)) return
@@ -145,6 +149,7 @@ export class Repetitions {
     this.#file.tick(nowMs)
     await this.flush()
     this.#file.run('UPDATE streams SET applied = max(applied, ?) WHERE id = ?', end, this.#id)
+    this.sources.passed(end)
     this.#forget()
     await this.#file.sync()
   }
@@ -161,6 +166,7 @@ export class Repetitions {
   forgetAll(end: number): void {
     this.#producers.clear()
     this.#requests.clear()
+    this.sources.clear()
     this.#producerCount = 0
     this.#file.durably(() => {
       this.#file.exec(dropForStream(this.#id))

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
-import type { RecordOrigin } from './pipeline.ts'
+import type { PipelineRecord, RecordOrigin } from './pipeline.ts'
 
 export const OPERATIONS = ['insert', 'update', 'delete'] as const
 export type Operation = (typeof OPERATIONS)[number]
@@ -21,6 +21,8 @@ export interface IncomingRecord {
   operation?: Operation | undefined
   /** Who numbered this record. Records of one request may have different producers; then every record names its own. */
   producer?: ProducerMark | undefined
+  /** What whoever read it found out already: then no step sees it. */
+  outcome?: PipelineRecord['outcome'] | undefined
 }
 
 /** How a repetition is recognised: by the request's key, or by its records' numbers. At most one of the two. */
@@ -30,6 +32,11 @@ export interface Identity {
   producer?: ProducerMark | undefined
   /** Whose keys and producer names these are, e.g. the id of an API key: names of different owners never meet. */
   owner?: string | undefined
+  /**
+   * Numbers may be left out, as the offsets of a source are that has forgotten records of its own: what comes behind a gap is taken.
+   * Default: it is refused.
+   */
+  gaps?: boolean | undefined
 }
 
 export interface AcceptOptions {

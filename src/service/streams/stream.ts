@@ -42,6 +42,8 @@ import {
   ownedName,
   type ProducerMark,
 } from './request.ts'
+import { heldOf, partitionName, SOURCE_OWNER, type SourcePartition } from './source-positions.ts'
+import type { SourceStatus } from './sources/sources.ts'
 import { Turns } from './turns.ts'
 
 export interface StreamParts {
@@ -52,6 +54,8 @@ export interface StreamParts {
   progress: Progress
   backlog: Backlog
   clock: Clock
+  /** What brings records by itself. */
+  sources: () => SourceStatus[]
 }
 
 /** How far a stream is behind what it has accepted. */
@@ -67,6 +71,8 @@ export interface Freshness {
   paused: boolean
   /** Per table, the offset up to which the log is in its snapshots. */
   destinations: { table: string; committed: number }[]
+  /** What brings records by itself, and how far it is. */
+  sources: SourceStatus[]
 }
 
 /** A dead letter of this stream, as it is told again. */
@@ -180,7 +186,31 @@ export class Stream {
       lastCommitMs: this.#lastCommitMs,
       paused: this.#paused,
       destinations: destinations.all.map(({ table, feed }) => ({ table, committed: feed.position })),
+      sources: this.parts.sources(),
     }
+  }
+
+  /**
+   * Where a source goes on: behind what of the partition is in the log, or else, when nobody remembers, in the tables. Null when it
+   * never gave anything.
+   */
+  async sourcePosition(partition: SourcePartition): Promise<{ epoch: number; next: number } | null> {
+    const { repetitions, destinations } = this.parts
+    const known = repetitions.producer(ownedName(SOURCE_OWNER, partitionName(partition)))
+    if (known !== null) return { epoch: known.epoch, next: known.sequence + 1 }
+    let next: number | null = null
+    for (const { writer } of destinations.all) {
+      const held = heldOf((await writer.load()).metadata.properties, partition)
+      if (held !== null) next = Math.max(next ?? 0, held)
+    }
+    return next === null ? null : { epoch: 0, next }
+  }
+
+  /** Of a source's partition, the number behind the last one that is in snapshots; null when none came since the start. */
+  sourceCommitted(partitions: readonly SourcePartition[]): (number | null)[] {
+    const { repetitions, destinations } = this.parts
+    const found = repetitions.sources.at(destinations.position)
+    return partitions.map((partition) => found.get(ownedName(SOURCE_OWNER, partitionName(partition)))?.next ?? null)
   }
 
   /** Other settings for the requests that come from now on. */
@@ -283,7 +313,7 @@ export class Stream {
     const marks = marksOf(records, identity)
     if (marks !== null) {
       const names = [...new Set(marks.map(({ id }) => `p ${id}`))].sort()
-      return this.#turns.takeAll(names, () => this.#numbered(records, marks, origin))
+      return this.#turns.takeAll(names, () => this.#numbered(records, marks, origin, identity.gaps))
     }
     const subject = `${this.name}/${uuidv7(clock.nowMs())}`
     return this.#keep({ readings: await this.#intake.read(records, (at) => `${subject}#${at}`, origin) })
@@ -328,9 +358,10 @@ export class Stream {
     records: readonly IncomingRecord[],
     marks: readonly ProducerMark[],
     origin: RecordOrigin,
+    gaps: boolean | undefined,
   ): Promise<Acceptance> {
     const { repetitions, log } = this.parts
-    const { told, newProducers, known } = numberRecords(marks, (name) => repetitions.producer(name))
+    const { told, newProducers, known } = numberRecords(marks, (name) => repetitions.producer(name), gaps)
     const fresh = told.flatMap((result, at) => (result === null ? [at] : []))
     if (fresh.length > 0) repetitions.requireRoom(newProducers)
     const subject = (place: number) => {

@@ -22,6 +22,7 @@ import { leftoverDefinition } from './leftover.ts'
 import { MemoryFile } from './memory.ts'
 import { type KnownStream, type OpenStreamOptions, openStream, stepsOf } from './open-stream.ts'
 import { closePipeline, type openPipeline } from './pipeline.ts'
+import type { SourceStatus } from './sources/sources.ts'
 import type { Stream } from './stream.ts'
 import { TableOwners } from './table-owners.ts'
 
@@ -38,6 +39,8 @@ export {
   type ProducerMark,
   type RecordResult,
 } from './request.ts'
+export { type SourceSettings, sourceSettings } from './sources/settings.ts'
+export { type SourceStatus, Sources, type SourcesOptions } from './sources/sources.ts'
 export { type Freshness, type RetriedLetter, Stream } from './stream.ts'
 
 export interface StreamsOptions extends SharedParts, Omit<BacklogOptions, 'clock'> {
@@ -67,6 +70,8 @@ export class Streams {
   readonly #leftovers = new Map<string, Stream>()
   readonly #owners: TableOwners
   readonly #opening: OpenStreamOptions
+  /** What brings records to a stream by itself, and how far it is. */
+  sources: (stream: string) => SourceStatus[] = () => []
   #started = false
   #stop = new AbortController()
   /** Definitions change one after the other. */
@@ -76,7 +81,13 @@ export class Streams {
     this.#options = options
     this.#memory = new MemoryFile(options.memoryPath)
     this.#owners = new TableOwners(options.takenTables)
-    this.#opening = { ...options, memory: this.#memory, backlog: new Backlog(options), owners: this.#owners }
+    this.#opening = {
+      ...options,
+      memory: this.#memory,
+      backlog: new Backlog(options),
+      owners: this.#owners,
+      sources: (stream) => this.sources(stream),
+    }
   }
 
   /** Streams that cannot be opened are told of; see `troubles`. @throws Fault `unavailable`, `corrupt` (what is remembered) */

@@ -1,0 +1,84 @@
+/** The sources that the configuration names, with the clients that they read by. Secrets come from the environment alone. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { Fault, messageOf } from '../base/fault.ts'
+import type { KafkaSettings } from '../service/streams/sources/settings.ts'
+import { Sources, type SourcesOptions } from '../service/streams/streams.ts'
+import type { KafkaConnection, KafkaMember } from '../source/source.ts'
+
+export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka'> {
+  /** Folder that relative paths in the configuration start from. */
+  configDir: string
+}
+
+export function openSources(options: AppSourcesOptions): Sources {
+  return new Sources({
+    ...options,
+    joinKafka: (name, settings, signal) => join(name, settings, options.configDir, signal),
+  })
+}
+
+/** The client is loaded where a source needs it, and files and variables are read at every joining: keys may change. */
+async function join(
+  name: string,
+  settings: KafkaSettings,
+  configDir: string,
+  signal: AbortSignal,
+): Promise<KafkaMember> {
+  const { joinKafka } = await import('../source/kafka-client.ts')
+  return joinKafka(await connectionOf(name, settings, configDir), signal)
+}
+
+async function connectionOf(name: string, settings: KafkaSettings, configDir: string): Promise<KafkaConnection> {
+  const { brokers, topics, isolation, tls, sasl } = settings
+  const where = `sources.${name}.kafka`
+  return {
+    brokers,
+    topics: [...new Set(topics)],
+    group: settings.group ?? `tidewater-${name}`,
+    readUncommitted: isolation === 'read_uncommitted',
+    tls: await tlsOf(tls, where, configDir),
+    sasl: sasl === undefined ? null : saslOf(sasl, where),
+  }
+}
+
+async function tlsOf(tls: KafkaSettings['tls'], where: string, configDir: string): Promise<KafkaConnection['tls']> {
+  if (tls === false) return null
+  if (tls === true) return {}
+  const read = async (key: 'caFile' | 'certFile' | 'keyFile') => {
+    const named = tls[key]
+    if (named === undefined) return undefined
+    const file = path.resolve(configDir, named)
+    return readFile(file).catch((error: unknown) => {
+      throw new Fault('not-found', `${where}.tls.${key}: cannot read ${file}: ${messageOf(error)}`)
+    })
+  }
+  const [ca, cert, key] = [await read('caFile'), await read('certFile'), await read('keyFile')]
+  const passphrase =
+    tls.passphraseVariable === undefined
+      ? undefined
+      : secretOf(tls.passphraseVariable, `${where}.tls.passphraseVariable`)
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+  }
+}
+
+function saslOf(sasl: NonNullable<KafkaSettings['sasl']>, where: string): NonNullable<KafkaConnection['sasl']> {
+  if (sasl.mechanism === 'OAUTHBEARER')
+    return { mechanism: sasl.mechanism, token: secretOf(sasl.tokenVariable, `${where}.sasl.tokenVariable`) }
+  return {
+    mechanism: sasl.mechanism,
+    username: secretOf(sasl.usernameVariable, `${where}.sasl.usernameVariable`),
+    password: secretOf(sasl.passwordVariable, `${where}.sasl.passwordVariable`),
+  }
+}
+
+function secretOf(variable: string, where: string): string {
+  const value = process.env[variable]
+  if (value === undefined || value === '')
+    throw new Fault('invalid', `${where}: the environment has no variable ${variable}; set it before the start`)
+  return value
+}

@@ -1,0 +1,104 @@
+/**
+ * The sources of a home: what brings records into streams without being asked, each by itself. One that fails waits and tries again;
+ * the others, and the streams, live on.
+ */
+import type { Clock } from '../../../base/clock.ts'
+import { Fault, messageOf } from '../../../base/fault.ts'
+import { type KafkaMember, KafkaReader } from '../../../source/source.ts'
+import type { Streams } from '../streams.ts'
+import { StreamTaker } from './kafka-source.ts'
+import type { KafkaSettings, SourceSettings } from './settings.ts'
+
+export interface SourceStatus {
+  source: string
+  kind: 'kafka' | 'files'
+  /** Why nothing can be read or taken at the moment; null when all is well. */
+  trouble: string | null
+  /** Messages, or files, that are there and not taken; null when that is not known. */
+  waiting: number | null
+  /** Of Kafka: partitions that are read here, the offset that comes next, and the end as it was when last asked. */
+  partitions?: { topic: string; partition: number; next: number; end: number | null; stopped: string | null }[]
+}
+
+export interface SourcesOptions {
+  configured: Readonly<Record<string, SourceSettings>>
+  /** A source of a stream that is not there waits for it. */
+  streams: Pick<Streams, 'get'>
+  clock: Clock
+  /** Joins a consumer group. */
+  joinKafka: (source: string, settings: KafkaSettings, signal: AbortSignal) => Promise<KafkaMember>
+  /** What the operator should know, in a sentence. */
+  notice: (text: string) => void
+}
+
+/** A source that is run. */
+export interface Source {
+  run(signal: AbortSignal): Promise<void>
+  status(): Omit<SourceStatus, 'source'>
+}
+
+export class Sources {
+  readonly #sources = new Map<string, { stream: string; source: Source }>()
+  readonly #notice: (text: string) => void
+  #running: { stop: AbortController; ends: Promise<unknown> } | null = null
+
+  constructor(options: SourcesOptions) {
+    this.#notice = options.notice
+    for (const [name, settings] of Object.entries(options.configured)) {
+      this.#sources.set(name, { stream: settings.stream, source: openSource(name, settings, options) })
+    }
+  }
+
+  start(): void {
+    if (this.#running !== null) return
+    const stop = new AbortController()
+    const ends = [...this.#sources].map(([name, { source }]) =>
+      source.run(stop.signal).catch((error: unknown) => this.#notice(`source ${name} ended: ${messageOf(error)}`)),
+    )
+    this.#running = { stop, ends: Promise.all(ends) }
+  }
+
+  /** Resolves when nothing more comes. */
+  async stop(): Promise<void> {
+    this.#running?.stop.abort()
+    await this.#running?.ends
+    this.#running = null
+  }
+
+  /** Of all, or of those of one stream. */
+  status(stream?: string): SourceStatus[] {
+    return [...this.#sources]
+      .filter(([, each]) => stream === undefined || each.stream === stream)
+      .map(([name, { source }]) => ({ source: name, ...source.status() }))
+  }
+}
+
+function openSource(name: string, { stream, kafka }: SourceSettings, options: SourcesOptions): Source {
+  const { streams, clock, notice } = options
+  if (kafka === undefined) throw new Fault('unsupported', `sources.${name}: this kind of source is not read`)
+  const reader = new KafkaReader({
+    join: (signal) => options.joinKafka(name, kafka, signal),
+    taker: new StreamTaker(() => streams.get(stream), kafka),
+    clock,
+    from: kafka.from,
+    outOfRange: kafka.outOfRange,
+    notice: (text) => notice(`source ${name}: ${text}`),
+  })
+  return {
+    run: (signal) => reader.run(signal),
+    status: () => {
+      const { trouble, places } = reader.status()
+      const partitions = places.map(({ topic, partition, next, end, stopped }) => ({
+        topic,
+        partition,
+        next,
+        end,
+        stopped,
+      }))
+      const lags = partitions.map(({ next, end }) => (end === null ? null : Math.max(0, end - next)))
+      const waiting = lags.reduce<number | null>((sum, lag) => (sum === null || lag === null ? null : sum + lag), 0)
+      const stopped = partitions.find((place) => place.stopped !== null)?.stopped ?? null
+      return { kind: 'kafka', trouble: trouble ?? stopped, waiting, partitions }
+    },
+  }
+}
