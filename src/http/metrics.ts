@@ -56,6 +56,15 @@ export class Metrics {
     'stream',
     'table',
   ])
+  readonly #sourceWaiting = this.#gauge(
+    'source_waiting',
+    'Messages or files of a source that are there and not taken, as far as it knows.',
+    ['stream', 'source'],
+  )
+  readonly #sourceTrouble = this.#gauge('source_trouble', '1 while a source cannot read or hand over.', [
+    'stream',
+    'source',
+  ])
   readonly #paused = this.#gauge('stream_paused', '1 while commits are held back.', ['stream'])
   readonly #inFlight = this.#gauge('http_in_flight_bytes', 'Bytes of bodies that are held.', [])
   readonly #connections = this.#gauge('http_connections', 'Open connections.', [])
@@ -128,6 +137,8 @@ export class Metrics {
       this.#sinceCommit,
       this.#committed,
       this.#paused,
+      this.#sourceWaiting,
+      this.#sourceTrouble,
     ]
     for (const gauge of gauges) gauge.reset()
     for (const stream of streams.list()) this.#look(stream)
@@ -139,7 +150,8 @@ export class Metrics {
 
   #look(stream: Stream): void {
     const labels = { stream: stream.name }
-    const { waitingEntries, waitingBytes, oldestWaitingMs, lastCommitMs, paused, destinations } = stream.freshness()
+    const freshness = stream.freshness()
+    const { waitingEntries, waitingBytes, oldestWaitingMs, lastCommitMs, paused, destinations } = freshness
     this.#backlogEntries.set(labels, waitingEntries)
     this.#backlogBytes.set(labels, waitingBytes)
     this.#lagSeconds.set(labels, (oldestWaitingMs ?? 0) / 1000)
@@ -149,6 +161,10 @@ export class Metrics {
     this.#paused.set(labels, paused ? 1 : 0)
     for (const { table, committed } of destinations)
       this.#committed.set({ ...labels, table: this.#tableOf(table) }, committed)
+    for (const { source, waiting, trouble } of freshness.sources) {
+      if (waiting !== null) this.#sourceWaiting.set({ ...labels, source }, waiting)
+      this.#sourceTrouble.set({ ...labels, source }, trouble === null ? 0 : 1)
+    }
   }
 
   async #forget(streams: ReadonlySet<string>): Promise<void> {

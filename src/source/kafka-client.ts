@@ -8,6 +8,7 @@
  * A topic that comes or goes, is made anew or gets partitions, ends the membership; the next one sees what there is then. Topics that
  * are not there yet are waited for, and hold up nobody.
  */
+import { isIP } from 'node:net'
 import {
   type ConnectionOptions,
   Consumer,
@@ -99,7 +100,7 @@ class Member implements KafkaMember {
       autocommit: false,
       autocreateTopics: false,
       isolationLevel: connection.readUncommitted ? 0 : 1,
-      ...(connection.tls === null ? {} : { tls: connection.tls, tlsServerName: true }),
+      ...(connection.tls === null ? {} : { tls: connection.tls, tlsServerName: connection.brokers.every(hasName) }),
       ...(connection.sasl === null ? {} : { sasl: connection.sasl }),
     }
     this.#group = new Consumer(options)
@@ -331,6 +332,11 @@ class Member implements KafkaMember {
     if (next !== from) this.#epochs.delete(`${partition.topicId}/${partition.partition}/${from}`)
     return { kind: 'messages', partition, messages, next, end: Math.max(end, next) }
   }
+}
+
+/** Whether a broker is named, and not numbered: an address is no name that TLS could ask for. */
+function hasName(broker: string): boolean {
+  return isIP(broker.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')) === 0
 }
 
 /** Of an answer with errors in some of its partitions, the answer. */
