@@ -29,6 +29,9 @@ async function reading<T>(
     configured: parseConfig({ streams: { orders }, sources: { orders: settings } }, 'test').sources,
     streams: bench.engine.streams,
     clock: systemClock,
+    duck: bench.engine.duck,
+    ledgerPath: path.join(bench.dir, 'files.db'),
+    resolve: (named) => path.resolve(bench.dir, named),
     joinKafka: async (_name, { topics }) => broker.join(topics),
     notice: (text) => notices.push(text),
   })

@@ -196,10 +196,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       configDir: options.configDir,
       streams,
       clock,
+      duck: reader.duck,
+      ledgerPath: home.statePath('files.db'),
       notice: (text) => options.onNotice?.(text),
     })
-    closers.push(() => sources.stop())
+    closers.push(() => sources.close())
     streams.sources = (stream) => sources.status(stream)
+    streams.onRemoved = (stream) => sources.forget(stream)
 
     const stop = async () => {
       await objects.stop()

@@ -6,7 +6,7 @@ import type { KafkaSettings } from '../service/streams/sources/settings.ts'
 import { Sources, type SourcesOptions } from '../service/streams/streams.ts'
 import type { KafkaConnection, KafkaMember } from '../source/source.ts'
 
-export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka'> {
+export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka' | 'resolve'> {
   /** Folder that relative paths in the configuration start from. */
   configDir: string
 }
@@ -14,6 +14,7 @@ export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka'> {
 export function openSources(options: AppSourcesOptions): Sources {
   return new Sources({
     ...options,
+    resolve: (named) => path.resolve(options.configDir, named),
     joinKafka: (name, settings, signal) => join(name, settings, options.configDir, signal),
   })
 }

@@ -209,6 +209,14 @@ export const limits = {
   /** A member that was silent for so long loses its partitions. */
   kafkaSessionMs: 30_000,
   kafkaHeartbeatMs: 3_000,
+  /** Dropped files: bytes read at a time, rows and bytes handed over at a time, and how long a file has held still at least. */
+  fileReadBytes: 256 * KiB,
+  filePageRows: 2_000,
+  filePageBytes: 4 * MiB,
+  fileQuietMsMax: 3600 * 1000,
+  /** Files remembered as taken, of which the oldest that are gone are forgotten first, so many at a time. */
+  filesRememberedMax: 1_000_000,
+  filesForgottenAtOnce: 1_000,
   /** Stretches of a stream's log in which a source's offsets follow each other, that are remembered until they are in tables. */
   sourceRunsMax: 100_000,
 

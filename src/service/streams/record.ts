@@ -40,9 +40,10 @@ export type RecordProblemCode =
   | 'TransformInvalidResult'
   | 'TransformInvalidData'
   | 'TransformTooLarge'
-  // Of sources: a Kafka message without a value that names no row, and a row of a file.
+  // Of sources: a Kafka message without a value that names no row, a row of a file, a whole file.
   | 'InvalidTombstone'
   | 'InvalidRow'
+  | 'InvalidFile'
   // Of destinations, by functions or by routing.
   | 'Unroutable'
   | 'InvalidDestination'

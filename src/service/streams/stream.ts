@@ -20,11 +20,12 @@ import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import { stringifyJson } from '../../base/json.ts'
 import { readTableChange, rowChangeText, tableChangeText } from '../../change/table-change.ts'
+import type { NestedField } from '../../iceberg/spec/table-metadata.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetterStage, DeadLetters } from '../deadletter/deadletter.ts'
 import { answerOf, rememberedOf, resultOf } from './answers.ts'
 import type { Backlog } from './backlog.ts'
-import type { StreamDefinition } from './definition.ts'
+import { type StreamDefinition, schemaOf } from './definition.ts'
 import type { Destinations } from './destinations.ts'
 import { Intake, type Reading } from './intake.ts'
 import { marksOf, numberRecords } from './numbering.ts'
@@ -204,6 +205,20 @@ export class Stream {
       if (held !== null) next = Math.max(next ?? 0, held)
     }
     return next === null ? null : { epoch: 0, next }
+  }
+
+  /** Of a producer, the number that comes next: everything before it was taken. */
+  nextOf(owner: string, id: string): number {
+    const known = this.parts.repetitions.producer(ownedName(owner, id))
+    return known === null ? 0 : known.sequence + 1
+  }
+
+  /** Columns of the stream's own table, as far as they are known. */
+  async columns(): Promise<readonly NestedField[]> {
+    const { table, columns, uniqueKeys } = this.definition
+    const own = this.parts.destinations.all.find((destination) => destination.table === table)
+    if (own !== undefined) return (await own.schema()).fields
+    return columns === undefined ? [] : schemaOf(columns, uniqueKeys).fields
   }
 
   /** Of a source's partition, the number behind the last one that is in snapshots; null when none came since the start. */

@@ -72,6 +72,8 @@ export class Streams {
   readonly #opening: OpenStreamOptions
   /** What brings records to a stream by itself, and how far it is. */
   sources: (stream: string) => SourceStatus[] = () => []
+  /** Called when a stream is removed, with what it remembers. */
+  onRemoved: (stream: string) => void = () => undefined
   #started = false
   #stop = new AbortController()
   /** Definitions change one after the other. */
@@ -220,6 +222,7 @@ export class Streams {
       this.#streams.delete(name)
       await repetitions.flush()
       repetitions.forgetAll(log.end)
+      this.onRemoved(name)
       destinations.forget()
       await this.#close(stream)
     })
@@ -424,6 +427,7 @@ export class Streams {
     await destinations.drain()
     await repetitions.flush()
     repetitions.forgetAll(log.end)
+    this.onRemoved(name)
     destinations.forget()
     await this.#close(stream)
   }

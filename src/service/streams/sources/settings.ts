@@ -70,9 +70,15 @@ export const filesSettings = z.strictObject({
   format: z.enum(['ndjson', 'csv', 'parquet']).optional(),
   /** Names that are taken, with `*` and `?`; default: all of a known format. */
   match: z.array(z.string().min(1).max(255)).max(100).optional(),
+  /** A file is taken when it has held still for so long. Writers that pause longer give it another name until it is whole. */
+  quietSeconds: z
+    .number()
+    .min(0.1)
+    .max(limits.fileQuietMsMax / 1000)
+    .default(2),
   /** What becomes of a file that was taken: `move` puts it into `moveTo`. */
   after: z.enum(['keep', 'move', 'delete']).default('keep'),
-  /** Not inside `directory`; from the configuration file. */
+  /** From the configuration file. Inside `directory` it is not looked into. */
   moveTo: z.string().min(1).optional(),
   csv: z
     .strictObject({
