@@ -11,6 +11,7 @@ import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import type { Log } from '../log/log.ts'
 import { openSegmentLog } from '../log/segments.ts'
 import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
+import type { ErrorOutput } from '../service/deadletter/error-output.ts'
 import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
@@ -21,6 +22,7 @@ import { UpkeepLoop } from '../table/upkeep-loop.ts'
 import { TableWriter } from '../table/writer.ts'
 import { Buckets, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
+import { openErrorOutput } from './error-output.ts'
 import { type Home, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
 import { objectTables } from './object-tables.ts'
@@ -104,6 +106,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }
     const deadLetters = new DeadLetters(part('dead-letters').log, clock)
 
+    // Dead letters go to their table, and as objects where streams want that: their log forgets what both have.
+    let errorOutput: ErrorOutput | null = null
+    const lettersPosition = () => {
+      const { start } = part('dead-letters').log
+      return Math.min(feeds.get('dead-letters')?.position ?? start, errorOutput?.position ?? start)
+    }
+    const trimLetters = () => part('dead-letters').log.trim(lettersPosition())
     const slots = { commit: new Slots(limits.commitsAtOnce) }
     const upkeep = await UpkeepLoop.open({ duck: reader.duck, clock, onEvent: (event) => options.onEvent?.(event) })
     closers.push(() => upkeep.close())
@@ -137,6 +146,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
             },
           ]),
         upkeep: () => kept.due(),
+        ...(name === 'dead-letters' ? { onPassed: trimLetters } : {}),
         ...(config.limits.commitLingerMs === undefined ? {} : { lingerMs: config.limits.commitLingerMs }),
       })
       feeds.set(name, feed)
@@ -169,14 +179,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
-    const letters = { log: part('dead-letters').log, feed: must(feeds, 'dead-letters') }
     const streams = await Streams.open({
       ...reader,
       deadLetters,
       slots,
       upkeep,
       dir: home.logsDir,
-      letters: { end: () => letters.log.end, position: () => letters.feed.position },
+      letters: { end: () => part('dead-letters').log.end, position: lettersPosition },
       openLog: (name) => openSegmentLog({ dir: home.logsDir, name }),
       listLogs: async () =>
         (await readdir(home.logsDir, { withFileTypes: true }))
@@ -203,17 +212,31 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     closers.push(() => sources.close())
     streams.sources = (stream) => sources.status(stream)
     streams.onRemoved = (stream) => sources.forget(stream)
+    const errors = openErrorOutput({
+      home,
+      configDir: options.configDir,
+      streams,
+      configured: new Set(Object.keys(config.streams)),
+      log: part('dead-letters').log,
+      clock,
+      onStalled: (fault, retryInMs) => options.onNotice?.(`error output waits ${retryInMs} ms: ${fault.message}`),
+      onPassed: trimLetters,
+    })
+    errorOutput = errors
+    closers.push(() => errors.close())
 
     const stop = async () => {
       await objects.stop()
       await streams.stop()
       await Promise.all([...feeds.values()].map((feed) => feed.stop()))
+      await errors.stop()
     }
     const drain = async () => {
       await objects.drain()
       // A table that cannot take its entries keeps none of the others from theirs.
       const failed: unknown[] = []
-      for (const each of [streams, ...feeds.values()]) await each.drain().catch((error: unknown) => failed.push(error))
+      for (const each of [streams, ...feeds.values(), errors])
+        await each.drain().catch((error: unknown) => failed.push(error))
       if (failed.length > 0) throw failed[0]
       await upkeep.rest()
     }
@@ -242,6 +265,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         objects.start(onFault)
         streams.start()
         for (const feed of feeds.values()) feed.start()
+        errors.start()
         closers.push(stop)
       },
       finish: async () => {

@@ -5,7 +5,8 @@
  *     warehouse/     table files, by namespace and table
  *     logs/          one folder per log
  *     index/         one row index per keyed table (caches)
- *     state/         object versions known so far
+ *     state/         object versions known so far, and what else is remembered
+ *     error-output/  refused records as objects, of streams that name no other folder
  *     tmp/           scratch/ and spill/, emptied at start
  */
 import { mkdir, rm, stat } from 'node:fs/promises'

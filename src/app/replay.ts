@@ -1,23 +1,30 @@
-/** Sending dead letters again, each by the way that its stage says. A letter is marked only after its content is durable. */
+/**
+ * Sending dead letters again, each by the way that its stage says, in the order in which they failed.
+ *
+ * Invariants
+ * 1. A letter is marked only after its content is durable.
+ * 2. A record lands once: its stream knows the letters that it took until their marks are durable, and a replay begins with every
+ *    mark of before in the table. One replay runs at a time.
+ *
+ * Crash story: killed between the content and the mark, the letter is open, and the next replay finds that its stream has it.
+ */
 import { must } from '../base/assert.ts'
-import { Fault, messageOf } from '../base/fault.ts'
+import { Fault, isFault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
 import { readTableChange, tableChangeText } from '../change/table-change.ts'
-import { formatIdent } from '../iceberg/catalog/catalog.ts'
-import { type DeadLetterStage, deadLetterTable, type StoredLetter } from '../service/deadletter/deadletter.ts'
-import { streamLogName } from '../service/streams/streams.ts'
+import type { StoredLetter } from '../service/deadletter/deadletter.ts'
+import { msOf } from '../service/deadletter/error-line.ts'
+import { type Stream, streamLogName } from '../service/streams/streams.ts'
 import { readNotification } from '../source/source.ts'
 import type { Engine } from './engine.ts'
 import { attachDirectory } from './ingest.ts'
+import { choiceSql, cursorText, firstCursor, type LetterChoice, letterPage, readCursor } from './open-letters.ts'
 import { openSql } from './sql.ts'
 
-/** The table of dead letters, as SQL names it. */
-export const DEAD_LETTERS = formatIdent(deadLetterTable.ident)
+export { DEAD_LETTERS } from './open-letters.ts'
 
-export interface ReplayOptions {
-  /** Beginnings of ids; empty: all open letters. */
-  ids: readonly string[]
-  stage?: string
+export interface ReplayOptions extends LetterChoice {
   objects?: string
   directory?: string
   bucket?: string
@@ -31,6 +38,17 @@ export interface ReplayCounts {
   cut: number
 }
 
+export interface ReplayRequest extends LetterChoice {
+  /** Where the part before ended. */
+  after?: string | undefined
+}
+
+export interface ReplayPart extends ReplayCounts {
+  /** Where the next part begins; null: all letters were looked at. */
+  next: string | null
+}
+
+/** All letters that are chosen, by a process that holds the home and follows nothing. */
 export async function replayLetters(engine: Engine, options: ReplayOptions): Promise<ReplayCounts> {
   if (options.objects !== undefined) engine.buckets.attachObjects(options.objects)
   if (options.directory !== undefined) {
@@ -39,58 +57,168 @@ export async function replayLetters(engine: Engine, options: ReplayOptions): Pro
     await attachDirectory(engine, options.directory, options.bucket)
   }
   await engine.drain()
-  const counts: ReplayCounts = { replayed: 0, failed: 0, cut: 0 }
-  for (const letter of await openLetters(engine, options)) {
-    if (letter.payloadBytes > letter.payload.length) counts.cut++
-    else if (await replay(engine, letter)) counts.replayed++
-    else counts.failed++
+  const sum: ReplayCounts = { replayed: 0, failed: 0, cut: 0 }
+  for (let after: string | undefined | null; after !== null; ) {
+    const { next, ...counts } = await replayPart(engine, { ...options, after }, choiceSql(options))
+    for (const name of ['replayed', 'failed', 'cut'] as const) sum[name] += counts[name]
+    after = next
   }
   await engine.drain()
-  return counts
-}
-
-async function replay(engine: Engine, letter: StoredLetter): Promise<boolean> {
-  const text = Buffer.from(letter.payload).toString('utf8')
-  try {
-    switch (letter.stage) {
-      case 'record':
-        await engine.streams.get(letter.stream).retry(letter)
-        break
-      case 'source': {
-        const { events, problems } = readNotification(text)
-        if (problems.length > 0) return false
-        await engine.objects.accept(events)
-        break
-      }
-      case 'extract': {
-        const faults = await engine.objects.refresh([JSON.parse(text) as ObjectEvent])
-        if (faults > 0) return false
-        break
-      }
-      case 'commit':
-        await replayChange(engine, letter, text)
-        break
-    }
-  } catch (error) {
-    await engine.deadLetters.add([{ ...letter, reason: messageOf(error) }])
-    return false
-  }
-  await engine.deadLetters.markReplayed([letter])
-  return true
+  return sum
 }
 
 /**
- * The journal and streams take the same change again. The other tables take what is known of the version now: the change itself
- * may be older than what they hold.
+ * A part of the letters, while the engine follows its logs. What objects left is not for this: their rows are made in turn with those
+ * of the stage that follows them.
+ * @throws Fault `invalid` (choice), `conflict` (another replay runs), `unavailable`: what was sent before is marked
  */
-async function replayChange(engine: Engine, letter: StoredLetter, text: string): Promise<void> {
-  const found = engine.streams.list().find((candidate) => streamLogName(candidate.name) === letter.stream)
-  if (found !== undefined) return found.retry(letter)
-  const { stream } = letter
+export async function replayWhileServing(engine: Engine, request: ReplayRequest): Promise<ReplayPart> {
+  if (request.stage === 'extract')
+    throw new Fault(
+      'invalid',
+      'letters of objects are sent again by tidewater deadletter replay while no server holds the home',
+    )
+  return replayPart(
+    engine,
+    request,
+    `${choiceSql(request)} AND (stage IN ('record', 'source') OR (stage = 'commit' AND stream LIKE '${streamLogName('')}%'))`,
+  )
+}
+
+const running = new WeakSet<Engine>()
+
+async function replayPart(engine: Engine, { after }: ReplayRequest, where: string): Promise<ReplayPart> {
+  if (running.has(engine))
+    throw new Fault('conflict', 'a replay of dead letters is under way; ask again when it is done')
+  running.add(engine)
+  const lettersFeed = must(engine.feeds.get('dead-letters'), 'the feed of dead letters')
+  const counts: ReplayCounts = { replayed: 0, failed: 0, cut: 0 }
+  try {
+    // Marks of before are in the table from here on.
+    await lettersFeed.drain()
+    const session = await openSql(engine)
+    try {
+      let cursor = after === undefined || after === null ? firstCursor(engine.clock.nowMs() + 1) : readCursor(after)
+      let left: number = limits.replayRequestLetters
+      while (left > 0) {
+        const page = await letterPage(session, where, cursor, left)
+        const last = page.at(-1)
+        if (last === undefined) break
+        await replayPage(engine, page, counts)
+        cursor = { ...cursor, time: last.firstFailedAt, id: last.id }
+        left -= page.length
+      }
+      await lettersFeed.drain()
+      return { ...counts, next: left > 0 ? null : cursorText(cursor) }
+    } finally {
+      await session.close()
+    }
+  } finally {
+    running.delete(engine)
+  }
+}
+
+interface Sent {
+  letter: StoredLetter
+  /** Why it stays open; null: it was taken. */
+  problem: { code?: string; message: string } | null
+}
+
+async function replayPage(engine: Engine, page: readonly StoredLetter[], counts: ReplayCounts): Promise<void> {
+  const whole = page.filter(({ payload, payloadBytes }) => payloadBytes <= payload.length)
+  counts.cut += page.length - whole.length
+  const byStream = new Map<Stream, StoredLetter[]>()
+  const others: StoredLetter[] = []
+  const sent: Sent[] = []
+  for (const letter of whole) {
+    const stream = streamOf(engine, letter)
+    if (stream !== null) byStream.set(stream, [...(byStream.get(stream) ?? []), letter])
+    else others.push(letter)
+  }
+  for (const [stream, letters] of byStream) {
+    const problems = await retry(engine, stream, letters)
+    sent.push(...letters.map((letter, at) => ({ letter, problem: problems[at] ?? null })))
+  }
+  // Appends at one time share their sync.
+  const [sources, rest] = [others.filter(isSource), others.filter((letter) => !isSource(letter))]
+  sent.push(...(await Promise.all(sources.map((letter) => replayOther(engine, letter)))))
+  for (const letter of rest) sent.push(await replayOther(engine, letter))
+
+  const taken = sent.flatMap(({ letter, problem }) => (problem === null ? [letter] : []))
+  await engine.deadLetters.markReplayed(taken)
+  for (const [stream, letters] of byStream)
+    stream.settle(letters.filter((letter) => taken.includes(letter)).map(({ id }) => id))
+  const refused = sent.flatMap(({ letter, problem }) =>
+    problem === null ? [] : [{ ...letter, code: problem.code ?? letter.code, reason: problem.message }],
+  )
+  await engine.deadLetters.failedAgain(refused)
+  counts.replayed += taken.length
+  counts.failed += refused.length
+}
+
+function isSource({ stage }: StoredLetter): boolean {
+  return stage === 'source'
+}
+
+/** The stream that a letter goes to again; null: it is none of a stream, or of one that is not there. */
+function streamOf({ streams }: Engine, { stage, stream }: StoredLetter): Stream | null {
+  if (stage !== 'record' && stage !== 'commit') return null
+  return streams.list().find(({ name }) => (stage === 'record' ? name : streamLogName(name)) === stream) ?? null
+}
+
+async function retry({ streams }: Engine, stream: Stream, letters: readonly StoredLetter[]) {
+  const again = () => stream.retry(letters.map((letter) => ({ ...letter, receivedMs: msOf(letter.receivedAt) })))
+  try {
+    return await again()
+  } catch (error) {
+    // Too much waits to be committed: that comes first, unless somebody holds it back.
+    if (!isFault(error, 'unavailable') || error.facts['backlogBytes'] === undefined || stream.paused) throw error
+    await streams.drain(stream.name)
+    return again()
+  }
+}
+
+async function replayOther(engine: Engine, letter: StoredLetter): Promise<Sent> {
+  try {
+    return { letter, problem: await sendAgain(engine, letter) }
+  } catch (error) {
+    return { letter, problem: { message: messageOf(error) } }
+  }
+}
+
+async function sendAgain(engine: Engine, letter: StoredLetter): Promise<Sent['problem']> {
+  const text = Buffer.from(letter.payload).toString('utf8')
+  switch (letter.stage) {
+    case 'record':
+      // Says that there is no such stream, or why it cannot be opened.
+      engine.streams.get(letter.stream)
+      throw new Fault('unavailable', `stream ${letter.stream} takes no records now`)
+    case 'source': {
+      const { events, problems } = readNotification(text)
+      if (problems.length > 0) return { message: letter.reason }
+      await engine.objects.accept(events)
+      return null
+    }
+    case 'extract': {
+      const faults = await engine.objects.refresh([JSON.parse(text) as ObjectEvent])
+      return faults > 0 ? { message: letter.reason } : null
+    }
+    case 'commit':
+      return replayChange(engine, letter, text)
+  }
+}
+
+/**
+ * The journal takes the same change again. The other tables take what is known of the version now: the change itself may be older
+ * than what they hold.
+ */
+async function replayChange(engine: Engine, { stream }: StoredLetter, text: string): Promise<null> {
+  if (stream.startsWith(streamLogName('')))
+    throw new Fault('not-found', `there is no stream ${stream.slice(streamLogName('').length)}; make it again first`)
   const { input, op, row } = readTableChange(text)
   if (stream === 'journal') {
     await must(engine.logs.get(stream), 'the journal log').append([tableChangeText({ input, op, row })])
-    return
+    return null
   }
   await engine.objects.refresh([
     {
@@ -99,36 +227,5 @@ async function replayChange(engine: Engine, letter: StoredLetter, text: string):
       versionId: String(row['version_id'] ?? row['versionId']),
     },
   ])
-}
-
-async function openLetters(engine: Engine, { ids, stage }: ReplayOptions): Promise<StoredLetter[]> {
-  const wrong = ids.find((id) => !/^[0-9a-f]{4,32}$/.test(id))
-  if (wrong !== undefined)
-    throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${wrong}"`)
-  if (stage !== undefined && !/^(record|source|extract|commit)$/.test(stage))
-    throw new Fault('invalid', `--stage: expected record, source, extract or commit, got "${stage}"`)
-  const wanted = [
-    "status = 'open'",
-    ...(stage === undefined ? [] : [`stage = '${stage}'`]),
-    ...(ids.length === 0 ? [] : [`(${ids.map((id) => `id LIKE '${id}%'`).join(' OR ')})`]),
-  ]
-  const session = await openSql(engine)
-  try {
-    const { rows } = await session.run(
-      `SELECT id, stage, stream, code, reason, subject, hex(payload) AS payload, payload_bytes FROM ${DEAD_LETTERS} WHERE ${wanted.join(' AND ')} ORDER BY updated_at, id`,
-    )
-    return rows.map(([id, at, stream, code, reason, subject, payload, payloadBytes]) => ({
-      id: String(id),
-      stage: String(at) as DeadLetterStage,
-      stream: String(stream),
-      code: String(code),
-      reason: String(reason),
-      subject: String(subject),
-      payload: Buffer.from(String(payload), 'hex'),
-      payloadBytes: Number(payloadBytes),
-      status: 'open',
-    }))
-  } finally {
-    await session.close()
-  }
+  return null
 }

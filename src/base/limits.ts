@@ -141,6 +141,13 @@ export const limits = {
 
   /** Dead letters keep at most this much of a payload (the rest is named by length and hash). */
   deadLetterPayloadBytesMax: 1 * MiB,
+  /** Objects of refused records: those that come together within so long share one; letters that are known to have a line. */
+  errorObjectLingerMs: 5_000,
+  errorLinesKept: 1_000_000,
+  /** A replay reads so many letters at a time and so many bytes of them, and a server replays so many for one request. */
+  replayPageLetters: 500,
+  replayPageBytes: 8 * MiB,
+  replayRequestLetters: 1_000,
 
   /** Streams: one record's bytes, records and bytes of one request (after unpacking), and how deep a record nests. */
   streamRecordBytesMax: 1000 * KiB,

@@ -21,6 +21,8 @@ export interface TableChangeEntry {
   producer?: [id: string, epoch: number, sequence: number]
   /** Streams: the request that ends with this entry. */
   request?: RememberedRequest
+  /** Streams: dead letters that were taken again by the append that ends with this entry, by id. */
+  replayed?: string[]
 }
 
 /** What is kept of a request so that its repetition gets the same answer and changes nothing. */
@@ -40,13 +42,13 @@ export interface RememberedRequest {
 
 /** Entry → the text that a log takes. */
 export function tableChangeText(entry: TableChangeEntry): string {
-  const { to, input, op, row, producer, request } = entry
-  return stringifyJson({ to, input, op, row, producer, request })
+  const { to, input, op, row, producer, request, replayed } = entry
+  return stringifyJson({ to, input, op, row, producer, request, replayed })
 }
 
 /** The same for a row that is text already. `to` comes first, where a reader of many lines finds it without parsing them. */
 export function rowChangeText(
-  { to, input, op, producer }: Omit<TableChangeEntry, 'row' | 'request'>,
+  { to, input, op, producer }: Omit<TableChangeEntry, 'row' | 'request' | 'replayed'>,
   rowText: string,
 ): string {
   const head = to === undefined ? '' : `"to":${JSON.stringify(to)},`

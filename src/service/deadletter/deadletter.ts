@@ -3,6 +3,8 @@
  *
  * They are a table like any other, `tidewater.dead_letters`, fed by a log: a letter is durable when `add` resolves.
  * A letter's id is a function of what it is about, so the same failure told again after a crash is the same row.
+ *
+ * Times grow with every letter, by a microsecond at least: letters of one request are sent again in the order of its records.
  */
 
 import type { Clock } from '../../base/clock.ts'
@@ -11,6 +13,8 @@ import { limits } from '../../base/limits.ts'
 import { tableChangeText } from '../../change/table-change.ts'
 import type { Log } from '../../log/log.ts'
 import type { TableDefinition } from '../../table/table.ts'
+
+export { checkErrorPrefix } from './error-prefix.ts'
 
 /**
  * Where it failed, which decides what its bytes are and how it is replayed:
@@ -32,6 +36,8 @@ export interface DeadLetter {
   payload: Uint8Array
   /** What it is about, for people: `bucket/key@version` or `file:line`. */
   subject: string
+  /** When it came, ms since 1970; default: when it failed. */
+  receivedMs?: number
 }
 
 /** A letter as the table holds it. */
@@ -40,6 +46,12 @@ export interface StoredLetter extends DeadLetter {
   status: 'open' | 'replayed'
   /** Whole length of the payload; more than `payload` holds when it was cut. */
   payloadBytes: number
+  /** How often it has failed. */
+  attempt: number
+  /** UTC, `2026-11-21 04:00:00.000000`. */
+  receivedAt: string
+  firstFailedAt: string
+  lastFailedAt: string
 }
 
 export const deadLetterTable: TableDefinition = {
@@ -61,6 +73,10 @@ export const deadLetterTable: TableDefinition = {
       { id: 8, name: 'payload_bytes', required: false, type: 'long' },
       { id: 9, name: 'status', required: false, type: 'string' },
       { id: 10, name: 'updated_at', required: false, type: 'timestamp' },
+      { id: 11, name: 'attempt', required: false, type: 'int' },
+      { id: 12, name: 'received_at', required: false, type: 'timestamp' },
+      { id: 13, name: 'first_failed_at', required: false, type: 'timestamp' },
+      { id: 14, name: 'last_failed_at', required: false, type: 'timestamp' },
     ],
   },
 }
@@ -74,6 +90,8 @@ export function letterId(letter: DeadLetter): string {
 export class DeadLetters {
   readonly #log: Log
   readonly #clock: Clock
+  /** The last time that was given, µs since 1970. */
+  #lastUs = 0
 
   constructor(log: Log, clock: Clock) {
     this.#log = log
@@ -83,18 +101,38 @@ export class DeadLetters {
   /** Durable when it resolves. A payload beyond the bound is cut; its whole length is kept. */
   async add(letters: readonly DeadLetter[]): Promise<void> {
     await this.#append(
-      letters.map((letter) => ({
-        ...letter,
-        id: letterId(letter),
-        status: 'open',
-        payloadBytes: letter.payload.length,
-      })),
+      letters.map((letter) => {
+        const now = this.#nextTime()
+        const { receivedMs } = letter
+        return {
+          ...letter,
+          id: letterId(letter),
+          status: 'open',
+          payloadBytes: letter.payload.length,
+          attempt: 1,
+          receivedAt: receivedMs === undefined ? now : timeText(receivedMs * 1000),
+          firstFailedAt: now,
+          lastFailedAt: now,
+        }
+      }),
+    )
+  }
+
+  /** Letters that were sent again and failed again, with their new reasons: they stay open. */
+  async failedAgain(letters: readonly StoredLetter[]): Promise<void> {
+    await this.#append(
+      letters.map((letter) => ({ ...letter, attempt: letter.attempt + 1, lastFailedAt: this.#nextTime() })),
     )
   }
 
   /** Marks letters as sent again. */
   async markReplayed(letters: readonly StoredLetter[]): Promise<void> {
     await this.#append(letters.map((letter) => ({ ...letter, status: 'replayed' })))
+  }
+
+  #nextTime(): string {
+    this.#lastUs = Math.max(this.#clock.nowMs() * 1000, this.#lastUs + 1)
+    return timeText(this.#lastUs)
   }
 
   async #append(letters: readonly StoredLetter[]): Promise<void> {
@@ -105,21 +143,9 @@ export class DeadLetters {
       batch = []
       bytes = 0
     }
-    const updatedAt = new Date(this.#clock.nowMs()).toISOString().replace('T', ' ').replace('Z', '')
+    const updatedAt = timeText(this.#clock.nowMs() * 1000)
     for (const letter of letters) {
-      const row = {
-        id: letter.id,
-        stage: letter.stage,
-        stream: letter.stream,
-        code: letter.code,
-        reason: letter.reason,
-        subject: letter.subject,
-        payload: Buffer.from(letter.payload.subarray(0, limits.deadLetterPayloadBytesMax)).toString('hex'),
-        payload_bytes: letter.payloadBytes,
-        status: letter.status,
-        updated_at: updatedAt,
-      }
-      const text = tableChangeText({ input: 0, op: 'upsert', row })
+      const text = tableChangeText({ input: 0, op: 'upsert', row: rowOf(letter, updatedAt) })
       const size = Buffer.byteLength(text)
       if (bytes + size > limits.logBatchBytesMax || batch.length === limits.logBatchEntriesMax) await flush()
       batch.push(text)
@@ -127,4 +153,50 @@ export class DeadLetters {
     }
     await flush()
   }
+}
+
+function rowOf(letter: StoredLetter, updatedAt: string) {
+  return {
+    id: letter.id,
+    stage: letter.stage,
+    stream: letter.stream,
+    code: letter.code,
+    reason: letter.reason,
+    subject: letter.subject,
+    payload: Buffer.from(letter.payload.subarray(0, limits.deadLetterPayloadBytesMax)).toString('hex'),
+    payload_bytes: letter.payloadBytes,
+    status: letter.status,
+    updated_at: updatedAt,
+    attempt: letter.attempt,
+    received_at: letter.receivedAt,
+    first_failed_at: letter.firstFailedAt,
+    last_failed_at: letter.lastFailedAt,
+  }
+}
+
+/** A letter as `add` and its like have put it into the log. */
+export function readLetter(row: ReturnType<typeof rowOf>): StoredLetter {
+  return {
+    id: row.id,
+    stage: row.stage,
+    stream: row.stream,
+    code: row.code,
+    reason: row.reason,
+    subject: row.subject,
+    payload: Buffer.from(row.payload, 'hex'),
+    payloadBytes: Number(row.payload_bytes),
+    status: row.status,
+    // Entries of before the columns were there.
+    attempt: row.attempt ?? 1,
+    receivedAt: row.received_at ?? row.updated_at,
+    firstFailedAt: row.first_failed_at ?? row.updated_at,
+    lastFailedAt: row.last_failed_at ?? row.updated_at,
+  }
+}
+
+/** @param us since 1970 */
+function timeText(us: number): string {
+  const ms = Math.floor(us / 1000)
+  const text = new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
+  return `${text}${String(us - ms * 1000).padStart(3, '0')}`
 }

@@ -8,6 +8,7 @@ import { parseSpecText } from '../../iceberg/spec/term-text.ts'
 import { parseTypeText } from '../../iceberg/spec/type-text.ts'
 import type { TableDefinition } from '../../table/table.ts'
 import { transportType } from '../../table/transport.ts'
+import { checkErrorPrefix } from '../deadletter/deadletter.ts'
 import { enrichedColumns, enrichSettings } from './enrich/settings.ts'
 import { evolutionSettings } from './evolution-plan.ts'
 import { routeSettings } from './route/settings.ts'
@@ -23,6 +24,17 @@ const columns = z.record(z.string().min(1).max(255), z.string().min(1).max(10_00
 const partitioning = z.array(z.string()).max(32)
 const properties = z.record(z.string(), z.string())
 const orderingField = z.string().min(1).max(255)
+
+const errorPrefix = z
+  .string()
+  .max(1_024)
+  .superRefine((prefix, context) => {
+    try {
+      checkErrorPrefix(prefix)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: messageOf(error) })
+    }
+  })
 
 export const streamSettings = z.strictObject({
   /** Destination, e.g. `demo.web_events`; records may be routed to others. Created on first use when it is not there. */
@@ -58,10 +70,14 @@ export const streamSettings = z.strictObject({
   /** Which table a record goes to, by expressions. */
   route: routeSettings.optional(),
   /**
-   * Where objects with refused records would be, with `!{timestamp:…}` and `!{firehose:…}` in it, as delivery streams have it. It is
-   * kept and shown; refused records are in the table of dead letters.
+   * Refused records as objects too, in lines as delivery streams have them: `prefix` may hold `!{timestamp:…}` and `!{firehose:…}`.
+   * `directory` is from the configuration file's folder, and only there; default: `error-output` in the state folder.
    */
-  errorOutputPrefix: z.string().max(1_024).optional(),
+  errorOutput: z
+    .strictObject({ directory: z.string().min(1).max(4_000).optional(), prefix: errorPrefix.default('') })
+    .optional(),
+  /** The same as `errorOutput.prefix`, as contexts and clients of delivery streams give it. */
+  errorOutputPrefix: errorPrefix.optional(),
   ...scalarSettings,
   ...evolutionSettings,
   ...validateSettings,

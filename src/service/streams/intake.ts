@@ -22,7 +22,7 @@ export type Reading =
   | { kind: 'told'; result: RecordResult }
 
 /** The faults that say something of the records; with others the request may be sent again. */
-const REFUSALS = ['invalid', 'unsupported', 'conflict', 'limit'] as const
+export const REFUSALS = ['invalid', 'unsupported', 'conflict', 'limit'] as const
 
 /** How a stream takes records by one version of its settings. */
 export class Intake {
@@ -63,7 +63,7 @@ export class Intake {
     const set = (record: PipelineRecord, reading: Reading | RecordProblem) => {
       const { index } = record
       readings[index] =
-        'kind' in reading ? reading : letterOf(this.definition.name, reading, records[index]!, subject(index))
+        'kind' in reading ? reading : letterOf(this.definition.name, reading, records[index]!, subject(index), origin)
     }
     const open: PipelineRecord[] = []
     for (const record of batch) {
@@ -144,6 +144,7 @@ function letterOf(
   problem: RecordProblem,
   { data, operation }: IncomingRecord,
   subject: string,
+  { receivedMs }: RecordOrigin,
 ): Reading {
   const letter: DeadLetter = {
     stage: 'record',
@@ -151,6 +152,7 @@ function letterOf(
     code: problem.code,
     reason: problem.message,
     payload: data,
+    receivedMs,
     // A replay has to know the operation that stood beside the record.
     subject: operation === undefined ? subject : `${subject} ${operation}`,
   }

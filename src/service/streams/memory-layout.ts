@@ -27,11 +27,12 @@ CREATE INDEX IF NOT EXISTS producers_${id}_at ON producers_${id} (at_ms);
 CREATE TABLE IF NOT EXISTS requests_${id} (n INTEGER PRIMARY KEY, hash INTEGER NOT NULL, key BLOB NOT NULL, digest BLOB NOT NULL,
   seen INTEGER NOT NULL, at_ms INTEGER NOT NULL, count INTEGER NOT NULL, rest TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS requests_${id}_hash ON requests_${id} (hash);
+CREATE TABLE IF NOT EXISTS letters_${id} (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 `
 }
 
 export function dropForStream(id: number): string {
-  return `DROP TABLE IF EXISTS producers_${id}; DROP TABLE IF EXISTS requests_${id};`
+  return `DROP TABLE IF EXISTS producers_${id}; DROP TABLE IF EXISTS requests_${id}; DROP TABLE IF EXISTS letters_${id};`
 }
 
 /** Makes or changes the tables to this layout. @throws Error when they have one that is not known */

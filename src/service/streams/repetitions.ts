@@ -41,6 +41,8 @@ export class Repetitions {
   readonly #requests = new Map<string, KnownRequest>()
   /** How far sources stand in the log, entry by entry. */
   readonly sources = new SourcePositions()
+  /** Dead letters that were taken again and are not marked so. */
+  readonly #letters = new Set<string>()
   /** Producers in the file, and those that are new since. */
   #producerCount: number
   #flushing: Promise<void> | null = null
@@ -144,6 +146,26 @@ export class Repetitions {
     this.#flushWhenMany()
   }
 
+  /** Was this dead letter taken again? Known until `settle`, however long that is. */
+  replayed(letter: string): boolean {
+    if (this.#letters.has(letter)) return true
+    return this.#file.statement(`SELECT 1 FROM letters_${this.#id} WHERE id = ?`).get(letter) !== undefined
+  }
+
+  /** Their entries are in the log. */
+  sawReplayed(letters: readonly string[]): void {
+    for (const letter of letters) this.#letters.add(letter)
+    this.#flushWhenMany()
+  }
+
+  /** The letters are durably marked as sent again: nobody asks for them any more. */
+  settle(letters: readonly string[]): void {
+    this.#file.transaction(() => {
+      for (const letter of letters) this.#file.run(`DELETE FROM letters_${this.#id} WHERE id = ?`, letter)
+    })
+    for (const letter of letters) this.#letters.delete(letter)
+  }
+
   /** Makes durable what follows from the entries before `end`, and forgets what is over its bounds. @throws Fault `unavailable` */
   async keep(end: number, nowMs: number): Promise<void> {
     this.#file.tick(nowMs)
@@ -167,6 +189,7 @@ export class Repetitions {
     this.#producers.clear()
     this.#requests.clear()
     this.sources.clear()
+    this.#letters.clear()
     this.#producerCount = 0
     this.#file.durably(() => {
       this.#file.exec(dropForStream(this.#id))
@@ -175,7 +198,7 @@ export class Repetitions {
   }
 
   get #pending(): number {
-    return this.#producers.size + this.#requests.size
+    return this.#producers.size + this.#requests.size + this.#letters.size
   }
 
   #flushWhenMany(): void {
@@ -207,6 +230,15 @@ export class Repetitions {
           for (const [key, request] of some) this.#insertRequest(key, request, runningMs)
         })
         for (const [key] of some) this.#requests.delete(key)
+        await turn()
+      }
+      const letters = [...this.#letters]
+      for (let at = 0; at < letters.length; at += ROWS_AT_ONCE) {
+        const some = letters.slice(at, at + ROWS_AT_ONCE).filter((letter) => this.#letters.has(letter))
+        this.#file.transaction(() => {
+          for (const letter of some) this.#file.run(`INSERT OR IGNORE INTO letters_${this.#id} VALUES (?)`, letter)
+        })
+        for (const letter of some) this.#letters.delete(letter)
         await turn()
       }
       this.#failure = null
@@ -267,10 +299,11 @@ export class Repetitions {
           tables.add(table)
           onTable(table)
         }
-        if (!/"(producer|request)":/.test(text)) continue
-        const { producer, request } = readTableChange(text)
+        if (!/"(producer|request|replayed)":/.test(text)) continue
+        const { producer, request, replayed } = readTableChange(text)
         if (producer !== undefined) this.sawProducer(offset, producer, this.producer(producer[0]))
         if (request !== undefined) this.sawRequest(offset, request)
+        if (replayed !== undefined) this.sawReplayed(replayed)
       }
       from += entries.length
       if (this.#pending > limits.streamUnwrittenMax / 4) await this.flush()

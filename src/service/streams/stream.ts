@@ -18,11 +18,10 @@ import { stat } from 'node:fs/promises'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
-import { stringifyJson } from '../../base/json.ts'
-import { readTableChange, rowChangeText, tableChangeText } from '../../change/table-change.ts'
+import { rowChangeText, tableChangeText } from '../../change/table-change.ts'
 import type { NestedField } from '../../iceberg/spec/table-metadata.ts'
 import type { Log } from '../../log/log.ts'
-import type { DeadLetterStage, DeadLetters } from '../deadletter/deadletter.ts'
+import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { answerOf, rememberedOf, resultOf } from './answers.ts'
 import type { Backlog } from './backlog.ts'
 import { type StreamDefinition, schemaOf } from './definition.ts'
@@ -31,6 +30,8 @@ import { Intake, type Reading } from './intake.ts'
 import { marksOf, numberRecords } from './numbering.ts'
 import type { PipelineStep, RecordOrigin } from './pipeline.ts'
 import type { Progress } from './progress.ts'
+import { type RetriedLetter, readAgain } from './read-again.ts'
+import type { RecordProblem } from './record.ts'
 import { type KnownRequest, type ProducerState, type Repetitions, sameDigest } from './repetitions.ts'
 import {
   type Acceptance,
@@ -39,7 +40,6 @@ import {
   digestOf,
   type Identity,
   type IncomingRecord,
-  OPERATIONS,
   ownedName,
   type ProducerMark,
 } from './request.ts'
@@ -76,14 +76,6 @@ export interface Freshness {
   sources: SourceStatus[]
 }
 
-/** A dead letter of this stream, as it is told again. */
-export interface RetriedLetter {
-  id: string
-  stage?: DeadLetterStage
-  subject: string
-  payload: Uint8Array
-}
-
 interface Work {
   readings: readonly Reading[]
   /** Producer marks of the readings that are new. */
@@ -91,6 +83,8 @@ interface Work {
   /** What was known of their producers. */
   known?: ReadonlyMap<string, ProducerState | null>
   request?: Pick<KnownRequest, 'key' | 'digest' | 'atMs'>
+  /** Dead letters that these readings are of. */
+  replayed?: readonly string[]
 }
 
 export class Stream {
@@ -249,12 +243,22 @@ export class Stream {
   }
 
   /**
-   * Takes what a dead letter holds again, once however often it is told: the letter is its identity. Of stage `record` that is a
-   * record, of stage `commit` an entry of the log.
-   * @throws Fault `invalid` saying why it is still no row
+   * Takes what dead letters hold again, in their order and in one append; each once, however often it is told, until `settle`. Of
+   * stage `record` that is a record, of stage `commit` an entry of the log.
+   * @returns for each why it is still no row; null: it was taken
+   * @throws Fault `unavailable`: nothing was taken
    */
-  retry(letter: RetriedLetter): Promise<void> {
-    return this.#answered(() => this.#turns.take(`k replay-${letter.id}`, () => this.#retry(letter)))
+  retry(letters: readonly RetriedLetter[]): Promise<(RecordProblem | null)[]> {
+    return this.#answered(() => this.#turns.take('letters', () => this.#retry(letters)))
+  }
+
+  /** These letters are durably marked as sent again; what is known of them is forgotten. */
+  settle(letters: readonly string[]): void {
+    try {
+      this.parts.repetitions.settle(letters)
+    } catch {
+      // It stays known that they were taken, which nobody asks for any more.
+    }
   }
 
   /** Refuses records from now on, and resolves when those under way are answered. */
@@ -396,31 +400,26 @@ export class Stream {
     return repeated ? { ...acceptance, repeated, end: log.end } : acceptance
   }
 
-  async #retry({ id, stage, subject, payload }: RetriedLetter): Promise<void> {
-    const { repetitions, destinations, clock } = this.parts
-    const key = `replay-${id}`
-    if (repetitions.request(key) !== null) return
+  async #retry(letters: readonly RetriedLetter[]): Promise<(RecordProblem | null)[]> {
+    const { repetitions, destinations, backlog, progress } = this.parts
+    progress.reach(destinations.position)
+    await backlog.requireRoom(this.name, progress)
     repetitions.requireRoom(0)
-    let readings: Reading[]
-    let digest: string
-    if (stage === 'commit') {
-      const { to = this.definition.table, op, row } = readTableChange(Buffer.from(payload).toString('utf8'))
-      await destinations.of(to, [])
-      digest = digestOf([{ data: payload }])
-      readings = op === 'none' ? [] : [{ kind: 'row', to, op, rowText: stringifyJson(row) }]
-    } else {
-      const records = [{ data: payload, operation: OPERATIONS.find((name) => subject.endsWith(` ${name}`)) }]
-      digest = digestOf(records)
-      const origin = { receivedMs: clock.nowMs(), ip: null, userAgent: null }
-      readings = await this.#intake.read(records, () => subject, origin)
+    const fresh = letters.filter(({ id }) => !repetitions.replayed(id))
+    const read = await readAgain(fresh, this.#intake, destinations)
+    const problems = new Map<string, RecordProblem>()
+    const taken: Reading[] = []
+    for (const [at, reading] of read.entries()) {
+      if (reading.kind === 'letter') problems.set(fresh[at]!.id, reading.problem)
+      else taken.push(reading)
     }
-    const [reading] = readings
-    if (reading?.kind === 'letter') throw new Fault('invalid', reading.problem.message)
-    await this.#keep({ readings, request: { key, digest, atMs: clock.nowMs() } })
+    const replayed = fresh.flatMap(({ id }) => (problems.has(id) ? [] : [id]))
+    if (replayed.length > 0) await this.#keep({ readings: taken, replayed })
+    return letters.map(({ id }) => problems.get(id) ?? null)
   }
 
   /** Bad ones to dead letters, good ones and what is remembered to the log, in one append. */
-  async #keep({ readings, marks, known, request }: Work): Promise<Acceptance> {
+  async #keep({ readings, marks, known, request, replayed }: Work): Promise<Acceptance> {
     const { deadLetters, log, repetitions, backlog } = this.parts
     const letters = readings.flatMap((reading) => (reading.kind === 'letter' ? [reading.letter] : []))
     if (letters.length > 0) {
@@ -443,6 +442,7 @@ export class Stream {
     })
     const remembered = request === undefined ? undefined : rememberedOf(request, readings)
     if (remembered !== undefined) texts.push(tableChangeText({ input: 0, op: 'none', row: {}, request: remembered }))
+    if (replayed !== undefined) texts.push(tableChangeText({ input: 0, op: 'none', row: {}, replayed: [...replayed] }))
     const answer = (first: number) => readings.map((reading, at) => resultOf(reading, first + (places[at] ?? 0)))
     if (texts.length === 0) return { results: answer(0), repeated: false, end: 0 }
 
@@ -452,6 +452,7 @@ export class Stream {
       if (mark !== null)
         repetitions.sawProducer(first + places[at]!, [mark.id, mark.epoch, mark.sequence], known?.get(mark.id) ?? null)
     if (remembered !== undefined) repetitions.sawRequest(end - 1, remembered)
+    if (replayed !== undefined) repetitions.sawReplayed(replayed)
     this.#count(end, texts)
     return { results: answer(first), repeated: false, end }
   }

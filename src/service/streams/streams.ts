@@ -29,6 +29,7 @@ import { TableOwners } from './table-owners.ts'
 export { parseStream, type StreamDefinition, type StreamInput, streamSettings } from './definition.ts'
 export { streamIndexName, streamLogName } from './destination.ts'
 export type { PipelineRecord, PipelineStep, RecordOrigin } from './pipeline.ts'
+export type { RetriedLetter } from './read-again.ts'
 export {
   type Acceptance,
   type AcceptOptions,
@@ -41,7 +42,7 @@ export {
 } from './request.ts'
 export { type SourceSettings, sourceSettings } from './sources/settings.ts'
 export { type SourceStatus, Sources, type SourcesOptions } from './sources/sources.ts'
-export { type Freshness, type RetriedLetter, Stream } from './stream.ts'
+export { type Freshness, Stream } from './stream.ts'
 
 export interface StreamsOptions extends SharedParts, Omit<BacklogOptions, 'clock'> {
   openLog: (name: string) => Promise<Log>
@@ -138,6 +139,7 @@ export class Streams {
   create(name: string, input: unknown): Promise<{ stream: Stream; created: boolean }> {
     return this.#inTurn(async () => {
       const definition = parseStream(name, input)
+      requireOwnFolder(definition)
       const known = this.#streams.get(name)
       if (known !== undefined || this.#troubled.has(name)) {
         const stream = this.get(name)
@@ -171,6 +173,7 @@ export class Streams {
       if (known === undefined || known.configured)
         throw new Fault('conflict', `stream ${name} is in the configuration; change it there and start again`)
       const definition = parseStream(name, input)
+      requireOwnFolder(definition)
       if (sameDefinition(stream.definition, definition)) return stream
       if (definition.table !== stream.definition.table) this.#owners.claim(definition.table, name)
       const { destinations } = stream.parts
@@ -434,6 +437,15 @@ export class Streams {
 }
 
 const PREFIX = streamLogName('')
+
+/** What is asked for through the API writes nowhere but in the home. @throws Fault `invalid` */
+function requireOwnFolder({ name, errorOutput }: StreamDefinition): void {
+  if (errorOutput?.directory === undefined) return
+  throw new Fault(
+    'invalid',
+    `stream ${name}: errorOutput.directory: only the configuration may name a folder; leave it out, and it is error-output in the state folder`,
+  )
+}
 
 function storedText({ name: _name, ...settings }: StreamDefinition): string {
   return stringifyJson(settings)
