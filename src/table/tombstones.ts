@@ -2,8 +2,8 @@
  * Tombstones of a table with an ordering column: key hash → ordering value of the delete that was the newest word on the key.
  *
  * They are part of the table, not of the row index, which is only a cache: a blob in a Puffin file, which the metadata names as
- * the statistics of every snapshot that it is true of. Engines leave blobs of types that they do not know alone, expire the file
- * with the last snapshot that names it, and none calls it an orphan. A snapshot without an entry of its own (another engine made
+ * the statistics of every snapshot that it is true of. Engines expire the file with the last snapshot that names it, and none
+ * calls it an orphan. A snapshot without an entry of its own (another engine made
  * it) has the tombstones of its nearest ancestor with one. The blob is a Parquet file with columns hi, lo (the hash), ord and
  * at_ms (when the delete was committed, ms since 1970), so that no row passes through JavaScript.
  *
@@ -23,7 +23,10 @@ import { withoutTrailingSlash } from '../iceberg/spec/metadata-json.ts'
 import { encodePuffin, readPuffin } from '../iceberg/spec/puffin.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
 
-export const TOMBSTONES_TYPE = 'tidewater-tombstones-v1'
+/** The blob's type, in the file's own footer. */
+const TYPE = 'tidewater-tombstones-v1'
+/** How the file is known: in the metadata the blob is not listed, since PyIceberg (0.12) reads no table with a type unknown to it there. */
+const NAME = '-tombstones.puffin'
 
 /** An entry of `statistics` in a table's metadata. */
 export type Statistics = { [key: string]: Json }
@@ -59,8 +62,7 @@ export function tombstonesSince(metadata: TableMetadata, known: bigint | null): 
 function entryOf(metadata: TableMetadata, snapshotId: bigint): Statistics | null {
   for (const entry of metadata.statistics ?? []) {
     if (!isObject(entry) || BigInt(String(entry['snapshot-id'])) !== snapshotId) continue
-    const blobs = entry['blob-metadata']
-    if (Array.isArray(blobs) && blobs.some((blob) => isObject(blob) && blob['type'] === TOMBSTONES_TYPE)) return entry
+    if (String(entry['statistics-path']).endsWith(NAME)) return entry
   }
   return null
 }
@@ -91,24 +93,16 @@ export async function writeTombstones(session: DuckSession, io: FileIO, write: T
       TO ${literal(local)} (FORMAT parquet, COMPRESSION zstd)`,
     )
     const properties = { count: String(write.count) }
-    const facts = { type: TOMBSTONES_TYPE, fields: write.fields, snapshotId, sequenceNumber, properties }
+    const facts = { type: TYPE, fields: write.fields, snapshotId, sequenceNumber, properties }
     const { bytes, footerBytes } = encodePuffin([{ facts, bytes: await readFile(local) }])
-    const location = `${withoutTrailingSlash(metadata.location)}/metadata/${uuidv7(nowMs)}-tombstones.puffin`
+    const location = `${withoutTrailingSlash(metadata.location)}/metadata/${uuidv7(nowMs)}${NAME}`
     await io.write(location, bytes)
     return {
       'snapshot-id': snapshotId,
       'statistics-path': location,
       'file-size-in-bytes': bytes.length,
       'file-footer-size-in-bytes': footerBytes,
-      'blob-metadata': [
-        {
-          type: TOMBSTONES_TYPE,
-          'snapshot-id': snapshotId,
-          'sequence-number': sequenceNumber,
-          fields: write.fields,
-          properties,
-        },
-      ],
+      'blob-metadata': [],
     }
   } finally {
     await rm(local, { force: true })
@@ -122,7 +116,7 @@ export async function withTombstones<T>(
   work: (relation: string) => Promise<T>,
 ): Promise<T> {
   const file = await io.read(String(entry['statistics-path']))
-  const [blob] = readPuffin(file, TOMBSTONES_TYPE)
+  const [blob] = readPuffin(file, TYPE)
   const local = await io.scratch('-tombstones.parquet')
   try {
     await writeFile(local, must(blob, 'the tombstones that the metadata names').bytes)
