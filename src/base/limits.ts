@@ -275,6 +275,9 @@ export const limits = {
   /** Waiting for a commit: default, beside the time that the stream gathers records, and most. */
   httpCommitWaitMs: 30_000,
   httpCommitWaitMaxMs: 300_000,
+  /** Entries of a stream's log in an answer, and how long an answer waits for some. */
+  httpEntriesMax: 1_000,
+  httpEntriesWaitMs: 25_000,
   /** Statements of `POST /sql` that run, and that wait for their turn. */
   httpStatementsMax: 4,
   httpStatementsWaiting: 32,

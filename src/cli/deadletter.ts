@@ -2,16 +2,26 @@
 import type { Command } from 'commander'
 import { requireHome } from '../app/home.ts'
 import { openReader } from '../app/reader.ts'
-import { DEAD_LETTERS, replayLetters } from '../app/replay.ts'
+import { DEAD_LETTERS, type ReplayCounts, type ReplayPart, replayLetters } from '../app/replay.ts'
 import { openSql } from '../app/sql.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
 import { type HomeOptions, homeOption, requireFolder, settingOf, warn, withEngine } from './common.ts'
 import { EXIT } from './exit.ts'
 import { type OutputOptions, printPairs } from './output.ts'
+import { progressLine } from './progress.ts'
+import { type ClientOptions, clientAt, documentOf } from './stream-client.ts'
 
 type LetterOptions = HomeOptions &
-  OutputOptions & { all?: boolean; objects?: string; stage?: string; directory?: string; bucket?: string }
+  OutputOptions &
+  ClientOptions & {
+    stream?: string
+    all?: boolean
+    objects?: string
+    stage?: string
+    directory?: string
+    bucket?: string
+  }
 
 export function addDeadletter(program: Command): void {
   const letters = program.command('deadletter').description('what could not be taken, with its reason and its bytes')
@@ -34,6 +44,9 @@ export function addDeadletter(program: Command): void {
     .action((id: string, options: LetterOptions) => show(id, options))
   homeOption(letters.command('replay [ids...]'))
     .description('send letters again: those named, or all open ones')
+    .option('--api-url <url>', 'server that holds the home (default: TIDEWATER_API_URL, or none: the home)')
+    .option('--api-key <secret>', 'its API key (default: TIDEWATER_API_KEY)')
+    .option('--stream <name>', 'only letters of this stream')
     .option('--stage <stage>', 'only letters of this stage (record, source, extract, commit)')
     .option('--objects <dir>', 'where the bytes of recorded objects are, as for ingest')
     .option('--directory <dir>', 'attach this directory as the bucket named by --bucket')
@@ -46,15 +59,42 @@ export function addDeadletter(program: Command): void {
     .action(async (ids: string[], options: LetterOptions) => {
       if (options.objects !== undefined) await requireFolder(options.objects, '--objects')
       if (options.directory !== undefined) await requireFolder(options.directory, '--directory')
-      const setting = await settingOf(options)
-      await requireHome(setting.home)
-      const counts = await withEngine(setting, (engine) => replayLetters(engine, { ids, ...options }))
+      const apiUrl = options.apiUrl ?? process.env['TIDEWATER_API_URL']
+      const counts = apiUrl === undefined ? await replayHere(ids, options) : await replayThere(apiUrl, ids, options)
       printPairs({ ...counts }, options)
       if (counts.failed + counts.cut === 0) return
       process.exitCode = EXIT.partly
       warn(`${counts.failed + counts.cut} letters stay open; tidewater deadletter list tells why`)
     })
   letters.addHelpText('after', '\nExamples:\n  tidewater deadletter list\n  tidewater deadletter replay')
+}
+
+async function replayHere(ids: string[], options: LetterOptions): Promise<ReplayCounts> {
+  const setting = await settingOf(options)
+  await requireHome(setting.home)
+  return withEngine(setting, (engine) => replayLetters(engine, { ids, ...options }))
+}
+
+/** Part by part, so that no request takes long. */
+async function replayThere(apiUrl: string, ids: string[], options: LetterOptions): Promise<ReplayCounts> {
+  if (options.objects !== undefined || options.directory !== undefined)
+    throw new Fault(
+      'invalid',
+      'letters of objects are sent again on the home itself: end the server, and leave out --api-url and TIDEWATER_API_URL',
+    )
+  const client = clientAt(apiUrl, options.apiKey)
+  const progress = progressLine()
+  const sum: ReplayCounts = { replayed: 0, failed: 0, cut: 0 }
+  for (let after: string | null | undefined; after !== null; ) {
+    const { stage, stream } = options
+    const body = JSON.stringify({ ...(ids.length === 0 ? {} : { ids }), stage, stream, after })
+    const said = documentOf(await client.call('POST', '/v1/deadletters/replay', body)) as unknown as ReplayPart
+    for (const name of ['replayed', 'failed', 'cut'] as const) sum[name] += said[name]
+    progress.show(`${sum.replayed + sum.failed + sum.cut} letters`)
+    after = said.next
+  }
+  progress.clear()
+  return sum
 }
 
 async function query(options: LetterOptions, sql: string, missing: () => void): Promise<void> {

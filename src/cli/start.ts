@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
+import { replayWhileServing } from '../app/replay.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import { KeyFile, Metrics, PORT_DEFAULT, type Server, startServer } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
@@ -77,6 +78,7 @@ async function serve(
     streams: engine.streams,
     clock: engine.clock,
     reader: engine,
+    replay: (request) => replayWhileServing(engine, request),
     host: options.host ?? config.http.host,
     port: Number(port),
     keys: keys.current,
@@ -100,8 +102,11 @@ async function keysOf({ config, configDir }: Setting): Promise<KeyFile> {
 function tell(event: FeedEvent): void {
   switch (event.kind) {
     case 'committed': {
-      const { table, rowsWritten, rowsRemoved, elapsedMs } = event.report
-      log(`committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, ${elapsedMs} ms`)
+      const { table, rowsWritten, rowsRemoved, elapsedMs, oldestMs, waitingEntries } = event.report
+      const age = oldestMs === null ? '' : `; its oldest record came ${(oldestMs / 1000).toFixed(1)} s before`
+      log(
+        `committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, ${elapsedMs} ms${age}; ${waitingEntries} entries wait`,
+      )
       return
     }
     case 'stalled':

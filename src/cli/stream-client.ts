@@ -1,4 +1,5 @@
 /** The streams API as a program calls it: by URL, or on a home that no server holds. */
+import { replayWhileServing } from '../app/replay.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import { startServer } from '../http/http.ts'
 import { type HomeOptions, settingOf, withEngine } from './common.ts'
@@ -58,6 +59,7 @@ export async function withClient(options: ClientOptions, work: (client: StreamCl
       streams,
       clock,
       reader: engine,
+      replay: (request) => replayWhileServing(engine, request),
       host: '127.0.0.1',
       port: 0,
       keys: [],

@@ -11,6 +11,7 @@ import { uuidv7 } from '../base/ids.ts'
 import { homeOption, requireFile } from './common.ts'
 import { type OutputOptions, printItems, printPairs } from './output.ts'
 import { type Answer, type ClientOptions, documentOf, type StreamClient, withClient } from './stream-client.ts'
+import { operate, pathOf, printStatus, type TailOptions, tail } from './stream-operations.ts'
 
 type StreamOptions = ClientOptions & OutputOptions
 interface PutOptions extends StreamOptions {
@@ -63,9 +64,37 @@ export function addStream(program: Command): void {
   sub('describe <name>', 'a stream as a delivery stream', 'describe web').action(
     (name: string, options: StreamOptions) => show(options, `${pathOf(name)}`),
   )
-  sub('status <name>', 'settings, and how much waits to be committed', 'status web').action(
-    (name: string, options: StreamOptions) => show(options, `${pathOf(name)}/status`),
+  sub('status <name>', 'how far a stream is behind what it has taken, and its settings', 'status web').action(
+    (name: string, options: StreamOptions) =>
+      withClient(options, async (client) =>
+        printStatus(documentOf(await client.call('GET', pathOf(name, 'status'))), options),
+      ),
   )
+  sub('tail <name>', 'the records that a stream takes, as they come, until Ctrl-C', 'tail web --from start --json')
+    .option('--from <place>', 'start (the oldest that its log holds), end, or an offset', 'end')
+    .option('--committed', 'show a record when it is in a snapshot')
+    .option('--max-count <n>', 'end after so many records')
+    .option('--no-follow', 'end when nothing more is there')
+    .action((name: string, options: TailOptions) => tail(name, options))
+  sub(
+    'update <name> <file>',
+    'give a stream other settings, for the records that come from now on',
+    'update web web.yaml',
+  ).action(async (name: string, file: string, options: StreamOptions) => {
+    await requireFile(file, 'the settings')
+    const body = JSON.stringify(await readSettings(file))
+    await withClient(options, async (client) =>
+      printStatus(documentOf(await client.call('POST', pathOf(name, 'update'), body)), options),
+    )
+  })
+  for (const [what, description] of [
+    ['pause', 'hold the commits of a stream back, also after a restart; records are still taken'],
+    ['resume', 'let its commits go again'],
+    ['drain', 'commit what a stream has taken so far, also when it is paused'],
+  ] as const)
+    sub(`${what} <name>`, description, `${what} web`).action((name: string, options: StreamOptions) =>
+      operate(name, what, options),
+    )
   sub(
     'put <name> [file]',
     'send records, one JSON document on each line; - or nothing is standard input',
@@ -82,10 +111,6 @@ export function addStream(program: Command): void {
         printPairs({ deleted: name }, options)
       }),
   )
-}
-
-function pathOf(name: string): string {
-  return `/v1/streams/${encodeURIComponent(name)}`
 }
 
 async function readSettings(file: string): Promise<unknown> {

@@ -391,7 +391,11 @@ test('tags and the state of encryption are kept, and all of it outlives a restar
     await bench.restart()
     const { streams, clock } = bench.engine
     const options = { streams, clock, reader: bench.engine, host: '127.0.0.1', port: 0, keys: [], cors: [] }
-    const server = await startServer({ ...options, onUnexpected: (error) => assert.fail(String(error)) })
+    const server = await startServer({
+      ...options,
+      replay: () => assert.fail('nothing is sent again'),
+      onUnexpected: (error) => assert.fail(String(error)),
+    })
     try {
       const again: Pick<HttpBench, 'send'> = {
         send: async (method, path, body, headers = {}) => {

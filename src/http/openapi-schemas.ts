@@ -116,6 +116,24 @@ export const schemas = {
     },
     description: 'see docs/streams.md; unknown settings are refused',
   },
+  Entries: closed({
+    entries: list(
+      closed({ offset: whole, table: text, operation: { enum: ['upsert', 'delete'] }, row: { type: 'object' } }),
+    ),
+    passedOver: { ...whole, description: 'entries that were asked for, and that the log has forgotten' },
+    next: { ...whole, description: 'offset to ask from next' },
+    committed: { ...whole, description: 'offset up to which the tables hold the log' },
+  }),
+  ReplayRequest: closed(
+    { ids: list(text), stage: text, stream: text, after: { ...text, description: '`next` of the answer before' } },
+    [],
+  ),
+  Replayed: closed({
+    replayed: whole,
+    failed: { ...whole, description: 'letters that stay open, with their new reasons' },
+    cut: { ...whole, description: 'letters whose bytes were cut and cannot be sent' },
+    next: { type: ['string', 'null'], description: 'where the next part begins; null: that was all' },
+  }),
   StreamStatus: closed({
     name: text,
     createdAt: { type: 'string' },

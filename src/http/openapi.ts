@@ -166,6 +166,43 @@ export function openApi(): object {
           responses: answers('status', ref('StreamStatus')),
         },
       },
+      ...Object.fromEntries(
+        Object.entries({
+          pause: 'hold the commits of a stream back, also after a restart; records are still taken',
+          resume: 'let them go again',
+          drain: 'commit what the stream has taken so far, also when it is paused',
+        }).map(([what, summary]) => [
+          `/v1/streams/{name}/${what}`,
+          { post: { summary, parameters: [name], responses: answers('status', ref('StreamStatus')) } },
+        ]),
+      ),
+      '/v1/streams/{name}/update': {
+        post: {
+          summary: 'give a stream other settings, for the requests that come from now on',
+          parameters: [name],
+          requestBody: { required: true, content: json(ref('StreamSettings')) },
+          responses: answers('status', ref('StreamStatus')),
+        },
+      },
+      '/v1/streams/{name}/entries': {
+        get: {
+          summary: 'records that were accepted, as the log of the stream holds them until a while after their commit',
+          parameters: [
+            name,
+            parameter('from', 'query', 'offset of the first, or `end`, which is the default'),
+            parameter('limit', 'query', 'entries looked at'),
+            parameter('timeout', 'query', 'seconds to wait for some'),
+          ],
+          responses: answers('entries', ref('Entries')),
+        },
+      },
+      '/v1/deadletters/replay': {
+        post: {
+          summary: 'send a part of the open dead letters of streams and notifications again, each once',
+          requestBody: { content: json(ref('ReplayRequest')) },
+          responses: answers('what became of them', ref('Replayed')),
+        },
+      },
       '/v1/streams/{name}/record': { put: put('one record', ref('OneRecord'), ref('RecordId')) },
       '/v1/streams/{name}/records': {
         put: put('several records', ref('SeveralRecords'), ref('RecordIds')),

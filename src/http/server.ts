@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyRequest } from 'fastify'
 import type { Reader } from '../app/reader.ts'
+import type { ReplayPart, ReplayRequest } from '../app/replay.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
@@ -22,6 +23,7 @@ import { addFirehoseApi, awsReply } from './firehose-api.ts'
 import { Gate, type Keys } from './gate.ts'
 import { InFlight } from './in-flight.ts'
 import { Metrics } from './metrics.ts'
+import { addOperationsApi } from './operations-api.ts'
 import { addProxyApi, isProxyRoute, proxyFailure } from './proxy-api.ts'
 import { addRecordsApi } from './records-api.ts'
 import { addSqlApi } from './sql-api.ts'
@@ -35,6 +37,8 @@ export interface ServerOptions {
   clock: Clock
   /** The tables, for SQL. */
   reader: Pick<Reader, 'catalog' | 'io' | 'clock'>
+  /** Sends a part of the open dead letters again. */
+  replay: (request: ReplayRequest) => Promise<ReplayPart>
   host: string
   /** 0: one that is free. */
   port: number
@@ -92,6 +96,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   addCommonApi(context)
   addProxyApi(context)
   addStreamsApi(context)
+  addOperationsApi(context)
   addRecordsApi(context)
   addFirehoseApi(context)
   addSqlApi(context)

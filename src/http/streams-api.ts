@@ -22,7 +22,8 @@ export function addStreamsApi(context: Context): void {
   })
 }
 
-function jsonOf(body: Buffer): unknown {
+/** @throws Fault `invalid` */
+export function jsonOf(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'))
   } catch (error) {
