@@ -11,6 +11,7 @@ import { type EngineBench, withEngine } from '../../test/support/engine-bench.ts
 import { systemClock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { Sources } from '../service/streams/streams.ts'
+import { openFileStore } from '../store/file.ts'
 import { parseConfig } from './config.ts'
 
 const columns = {
@@ -45,6 +46,7 @@ async function dropping<T>(bench: EngineBench, files: object, work: (drop: Drop)
     clock: systemClock,
     duck: bench.engine.duck,
     ledgerPath: path.join(bench.dir, 'files.db'),
+    openDirectory: (directory) => openFileStore({ root: directory }),
     resolve: (named) => path.resolve(bench.dir, named),
     joinKafka: () => Promise.reject(new Fault('unsupported', 'no Kafka here')),
     notice: (text) => notices.push(text),

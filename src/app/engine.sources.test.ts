@@ -10,6 +10,7 @@ import { recordsOf } from '../../test/support/streams.ts'
 import { systemClock } from '../base/clock.ts'
 import { parseIdent } from '../iceberg/catalog/catalog.ts'
 import { Sources } from '../service/streams/streams.ts'
+import { openFileStore } from '../store/file.ts'
 import { parseConfig } from './config.ts'
 
 const columns = { id: 'STRING NOT NULL', n: 'LONG', place: 'LONG' }
@@ -31,6 +32,7 @@ async function reading<T>(
     clock: systemClock,
     duck: bench.engine.duck,
     ledgerPath: path.join(bench.dir, 'files.db'),
+    openDirectory: (directory) => openFileStore({ root: directory }),
     resolve: (named) => path.resolve(bench.dir, named),
     joinKafka: async (_name, { topics }) => broker.join(topics),
     notice: (text) => notices.push(text),

@@ -5,8 +5,9 @@ import { Fault, messageOf } from '../base/fault.ts'
 import type { KafkaSettings } from '../service/streams/sources/settings.ts'
 import { Sources, type SourcesOptions } from '../service/streams/streams.ts'
 import type { KafkaConnection, KafkaMember } from '../source/source.ts'
+import { openFileStore } from '../store/file.ts'
 
-export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka' | 'resolve'> {
+export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka' | 'resolve' | 'openDirectory'> {
   /** Folder that relative paths in the configuration start from. */
   configDir: string
 }
@@ -14,6 +15,7 @@ export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka' | 'r
 export function openSources(options: AppSourcesOptions): Sources {
   return new Sources({
     ...options,
+    openDirectory: (directory) => openFileStore({ root: directory }),
     resolve: (named) => path.resolve(options.configDir, named),
     joinKafka: (name, settings, signal) => join(name, settings, options.configDir, signal),
   })

@@ -20,7 +20,7 @@ import { isFault, messageOf, systemCode } from '../../../base/fault.ts'
 import { limits } from '../../../base/limits.ts'
 import type { Duck } from '../../../duck/duck.ts'
 import { type DirectoryHint, watchDirectory } from '../../../source/source.ts'
-import { openFileStore } from '../../../store/file.ts'
+import type { Store } from '../../../store/store.ts'
 import type { Stream } from '../stream.ts'
 import { BadFile, bytesOf } from './file-bytes.ts'
 import type { FileLedger, KnownFile } from './file-ledger.ts'
@@ -34,6 +34,8 @@ export interface FileSourceOptions {
   /** Absolute. */
   directory: string
   moveTo: string | null
+  /** A directory as a store, for listing it. */
+  openDirectory: (directory: string) => Promise<Pick<Store, 'list'>>
   stream: () => Stream
   ledger: FileLedger
   duck: Duck
@@ -115,13 +117,13 @@ export class FileSource {
   }
 
   async #follow(hint: DirectoryHint, signal: AbortSignal): Promise<void> {
-    const { directory, clock, ledger, stream } = this.#options
+    const { directory, clock, ledger, stream, openDirectory } = this.#options
     for (let failures = 0; !signal.aborted; ) {
       if (failures === 0) this.#trouble = null
       try {
         if (hint.kind === 'keys') for (const key of [...hint.keys].sort()) await this.#consider(key, signal)
         else {
-          const store = await openFileStore({ root: directory })
+          const store = await openDirectory(directory)
           for await (const { key } of store.list()) {
             if (signal.aborted) return
             if (!this.#excluded.some((folder) => key.startsWith(`${folder}/`))) await this.#consider(key, signal)

@@ -9,7 +9,7 @@ import type { Duck } from '../../../duck/duck.ts'
 import { type KafkaMember, KafkaReader } from '../../../source/source.ts'
 import type { Streams } from '../streams.ts'
 import { FileLedger } from './file-ledger.ts'
-import { FileSource } from './file-source.ts'
+import { FileSource, type FileSourceOptions } from './file-source.ts'
 import { StreamTaker } from './kafka-source.ts'
 import type { KafkaSettings, SourceSettings } from './settings.ts'
 
@@ -34,6 +34,8 @@ export interface SourcesOptions {
   ledgerPath: string
   /** The absolute path of one in the settings. */
   resolve: (path: string) => string
+  /** A directory as a store, for listing it. */
+  openDirectory: FileSourceOptions['openDirectory']
   /** Joins a consumer group. */
   joinKafka: (source: string, settings: KafkaSettings, signal: AbortSignal) => Promise<KafkaMember>
   /** What the operator should know, in a sentence. */
@@ -108,6 +110,7 @@ export class Sources {
         settings: files,
         directory: resolve(files.directory),
         moveTo: files.moveTo === undefined ? null : resolve(files.moveTo),
+        openDirectory: options.openDirectory,
         ledger: must(this.#ledger, 'the ledger of files'),
         duck,
       })
