@@ -5,7 +5,6 @@
  * killed in between, they are orphans.
  */
 import { uuidv7 } from '../base/ids.ts'
-import { limits } from '../base/limits.ts'
 import { type ExpireRequest, expireSnapshots } from '../iceberg/action/expire.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { commitChange } from '../iceberg/catalog/commit.ts'
@@ -52,7 +51,9 @@ export function dueExpiry(kept: KeptTable, { metadata }: LoadedTable): Request |
   // What the table's owner wants kept at least goes before our bound.
   const wanted = Number(metadata.properties['history.expire.min-snapshots-to-keep'] ?? 0)
   const keepMax = Math.max(kept.bounds.snapshotsKeptMax, Number.isFinite(wanted) ? wanted : 0)
-  const request = { ...(keepMax < limits.snapshotsKeptMin ? { keepMin: keepMax } : {}), keepMax }
+  const { snapshotAgeMaxMs: ageMaxMs, snapshotsKeptMin } = kept.bounds
+  const least = keepMax < snapshotsKeptMin ? { keepMin: keepMax } : {}
+  const request = { ...least, keepMax, defaults: { ageMaxMs, keepMin: snapshotsKeptMin } }
   const { snapshotIds } = expireSnapshots(metadata, { nowMs: kept.parts.clock.nowMs(), ...request })
   return snapshotIds.length > metadata.snapshots.length * DUE_SHARE ? request : null
 }

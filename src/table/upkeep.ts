@@ -230,7 +230,8 @@ export class TableUpkeep {
     if (dueMs === null || nowMs < dueMs) return []
     const table = await this.#kept.load()
     try {
-      const removed = await removeOrphans({ io, load: () => this.#kept.load(), nowMs })
+      const graceMs = this.#kept.bounds.orphanGraceMs
+      const removed = await removeOrphans({ io, load: () => this.#kept.load(), nowMs, graceMs })
       return removed.length === 0 ? [] : [`removed ${removed.length} files that nothing reaches`]
     } catch (error) {
       if (await this.#kept.wasOvertaken(table, error)) return []

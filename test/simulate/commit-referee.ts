@@ -21,6 +21,8 @@ export class Referee {
   effect: Effect | null = null
   /** Kept: code under test may take it for a fault and go on. */
   failure: unknown = null
+  /** Of each snapshot, by its manifest list: what it reaches never changes. */
+  readonly #reachedBy = new Map<string, Set<string>>()
 
   constructor(model: Model, session: DuckSession, io: () => FileIO) {
     this.#model = model
@@ -59,11 +61,36 @@ export class Referee {
     await this.checkFiles(metadata)
   }
 
+  /** Every file that a live snapshot needs is there. Gives them. */
   async checkFiles(metadata: TableMetadata): Promise<Set<string>> {
-    const io = this.#io()
-    const files = await reachableFiles(io, metadata, metadata.snapshots)
+    const files = await this.#reached(metadata)
+    const there = new Set<string>()
+    for await (const { location } of this.#io().list(metadata.location)) there.add(location)
+    for (const file of files) assert.ok(there.has(file), `${file} is gone, and a live snapshot needs it`)
+    return files
+  }
+
+  /** Files that nothing reaches and that have been there since before `sinceMs`, if not since before the table. */
+  async leftOver(table: LoadedTable, sinceMs: number): Promise<string[]> {
+    const { metadata } = table
+    const reached = await this.#reached(metadata)
+    reached.add(table.metadataLocation)
+    const madeMs = Number.parseInt(metadata['table-uuid'].replaceAll('-', '').slice(0, 12), 16)
+    const files: string[] = []
+    for await (const { location, lastModifiedMs } of this.#io().list(metadata.location))
+      if (!reached.has(location) && lastModifiedMs < sinceMs && lastModifiedMs >= madeMs) files.push(location)
+    return files
+  }
+
+  async #reached(metadata: TableMetadata): Promise<Set<string>> {
+    const files = new Set<string>()
+    for (const snapshot of metadata.snapshots) {
+      const list = snapshot['manifest-list']
+      const known = this.#reachedBy.get(list) ?? (await reachableFiles(this.#io(), metadata, [snapshot]))
+      this.#reachedBy.set(list, known)
+      for (const file of known) files.add(file)
+    }
     for (const entry of metadata['metadata-log']) files.add(entry['metadata-file'])
-    for (const file of files) assert.ok(await io.exists(file), `${file} is gone, and a live snapshot needs it`)
     return files
   }
 

@@ -1,13 +1,12 @@
 /**
  * One run of the path from log to committed, readable snapshot, driven by one seed: processes that are started, work, and are
- * killed or stopped, on parts that fail, with somebody else working on the table.
+ * killed, stopped for a while or ended, on parts that fail, with somebody else working on the table.
  */
 import assert from 'node:assert/strict'
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Fault, isFault } from '../../src/base/fault.ts'
-import { limits } from '../../src/base/limits.ts'
+import { type Fault, isFault } from '../../src/base/fault.ts'
 import { tableChangeText } from '../../src/change/table-change.ts'
 import { Duck, type DuckSession } from '../../src/duck/duck.ts'
 import type { Catalog, TableIdent } from '../../src/iceberg/catalog/catalog.ts'
@@ -17,20 +16,17 @@ import { storeIo } from '../../src/iceberg/file/store-io.ts'
 import type { Schema } from '../../src/iceberg/spec/table-metadata.ts'
 import { parseSpecText } from '../../src/iceberg/spec/term-text.ts'
 import type { Log } from '../../src/log/log.ts'
-import type { LogFile } from '../../src/log/log-fs.ts'
-import { openSegmentLog } from '../../src/log/segments.ts'
 import { openMemoryStore } from '../../src/store/memory.ts'
 import { TABLE_BOUNDS, type TableBounds } from '../../src/table/bounds.ts'
-import { TableFeed } from '../../src/table/feed.ts'
 import { catchUp } from '../../src/table/index-upkeep.ts'
 import { removeOrphans } from '../../src/table/orphans.ts'
 import type { TableDefinition, WriteMode } from '../../src/table/table.ts'
-import { TableWriter } from '../../src/table/writer.ts'
-import { upkeep } from '../support/table-bench.ts'
+import type { TableWriter } from '../../src/table/writer.ts'
 import { asText, type Entry, Model, type Row } from './commit-model.ts'
+import { type IndexLeft, SimulatedProcess, type Surroundings } from './commit-process.ts'
 import { Referee } from './commit-referee.ts'
-import { ioFault, Killed, NO_ODDS, type Odds, SimulatedClock, Steps, seededRandomness } from './faulty.ts'
-import { FaultySession, faultyLogFs, faultyRows, faultyStore, SharedRows } from './faulty-parts.ts'
+import { Killed, NO_ODDS, type Odds, SimulatedClock, Steps, seededRandomness } from './faulty.ts'
+import { SharedRows, SimulatedLocks } from './faulty-parts.ts'
 import { Outsider } from './outsider.ts'
 import { Random } from './random.ts'
 
@@ -74,10 +70,10 @@ export interface RunReport {
   snapshots: number
   lives: number
   steps: Steps['counts']
-  /** Files that nothing reached in the end, before the last removal. */
-  orphans: number
-  upkeep: Map<string, number>
+  /** How often each kind of thing happened. */
+  seen: Map<string, number>
   outside: Map<string, number>
+  trace: readonly string[]
 }
 
 /** @throws whatever the checker, or the code under test, found wrong */
@@ -88,7 +84,7 @@ export async function runSimulation(options: RunOptions): Promise<RunReport> {
   try {
     return await run.whole()
   } catch (error) {
-    if (process.env['TIDEWATER_TRACE']) process.stderr.write(`${run.steps.trace.join('\n')}\n`)
+    if (process.env['TIDEWATER_TRACE']) process.stderr.write(`${run.steps.trace.slice(-400).join('\n')}\n`)
     throw error
   } finally {
     await run.close()
@@ -97,12 +93,26 @@ export async function runSimulation(options: RunOptions): Promise<RunReport> {
   }
 }
 
-interface Life {
-  duck: Duck
-  log: Log
-  writer: TableWriter
-  feed: TableFeed
-  catalog: Catalog
+/** What orphans are given, and snapshots, in simulated time: pauses between two actions are up to a third of it. */
+const GRACE_MS = 6 * 3_600_000
+const SNAPSHOT_AGE_MS = 5 * 3_600_000
+/** A stopped process is not woken, and a late request does not arrive, when it is this late: within the grace of their files. */
+const LATEST_MS = GRACE_MS / 2
+/** What an outsider that commits as late as it may leaves of its time. */
+const LAST_MOMENT_MS = 60_000
+/** Slack of what is asked of the removal of orphans: a few stalls. */
+const SLACK_MS = 20 * 60_000
+
+/** How work ended: with an error, or well. */
+type Ended = { error: unknown } | 'well'
+
+/** A process that was stopped in the middle of its work, while another took over. */
+interface Zombie {
+  process: SimulatedProcess
+  work: Promise<Ended>
+  sinceMs: number
+  /** It has lost the lock of its log. */
+  fenced: boolean
 }
 
 class Run {
@@ -114,15 +124,26 @@ class Run {
   readonly #odds: Odds
   readonly #bounds: TableBounds
   readonly #partitioned: boolean
+  readonly #remote: boolean
   readonly steps: Steps
   readonly #store = openMemoryStore({ name: ROOT, clock: this.#clock })
-  readonly #rows = new SharedRows((location) => this.#referee?.seeMetadata(location) ?? Promise.resolve())
-  readonly #openFiles = new Set<LogFile>()
-  readonly #upkeep = new Map<string, number>()
+  readonly #rows = new SharedRows((location) => this.#seeSwap(location))
+  readonly #locks = new SimulatedLocks()
+  readonly #positions = new Map<number, number>()
+  /** What each process does, and whether its swap has taken effect. */
+  readonly #phases = new Map<number, string>()
+  readonly #swapped = new Set<number>()
+  #acting = 0
   #referee: Referee | null = null
   #outsider: Outsider | null = null
   #calm: Duck | null = null
-  #life: Life | null = null
+  #process: SimulatedProcess | null = null
+  #zombie: Zombie | null = null
+  /** Files that the removal of orphans has to find, when it has listed the table. */
+  #overdue: string[] = []
+  /** It is between the look of an outsider at the clock and its last moment. */
+  #lastMoment = false
+  #outsideActs = 0
   #evolved = false
   #lives = 0
   #number = 0
@@ -134,12 +155,15 @@ class Run {
     this.#random = random
     this.#model = new Model(random.pick<WriteMode>(['upsert', 'upsert', 'upsert', 'insert-once', 'append']))
     this.#partitioned = random.chance(0.4)
+    this.#remote = random.chance(0.4)
     this.#odds = {
       fail: random.pick([0, 0, 0.01, 0.03]),
       lose: random.pick([0, 0.01, 0.08]),
+      swap: random.pick([0, 0.1, 0.3]),
       stall: random.pick([0, 0.01]),
       kill: random.pick([0, 0.005, 0.02]),
       outside: random.pick([0, 0.01, 0.04]),
+      full: random.pick([0, 0, 0.004]),
     }
     this.#bounds = {
       ...TABLE_BOUNDS,
@@ -147,10 +171,19 @@ class Run {
       // Where data files are full from the start and never worn, it is delete files that are merged.
       ...random.pick([{ deadShare: 0.3 }, { deadShare: 0.6 }, { deadShare: 2, targetBytes: 1 }]),
       manifestsMergeCount: 1 + random.below(4),
-      snapshotsKeptMax: 3 + random.below(6),
+      // By count, or by age alone.
+      snapshotsKeptMax: random.chance(0.6) ? 3 + random.below(6) : TABLE_BOUNDS.snapshotsKeptMax,
+      snapshotsKeptMin: 3,
+      snapshotAgeMaxMs: SNAPSHOT_AGE_MS,
       orphanIntervalMs: 10 * 60_000,
+      orphanGraceMs: GRACE_MS,
     }
-    this.steps = new Steps(random, this.#clock, () => this.#outside())
+    const around = {
+      outside: (life: number) => this.#outside(life),
+      acts: (life: number) => this.#acts(life),
+      phase: (life: number) => this.#phaseOf(life),
+    }
+    this.steps = new Steps(random, this.#clock, around, dir)
   }
 
   async whole(): Promise<RunReport> {
@@ -170,13 +203,17 @@ class Run {
       expect: (effect) => {
         referee.effect = effect
       },
+      failureChance: random.pick([0, 0.02, 0.1]),
+      slowestMs: GRACE_MS,
     })
-    this.steps.note(`${JSON.stringify({ mode: this.#model.mode, partitioned: this.#partitioned, odds: this.#odds })}`)
-    for (let life = 3 + random.below(6); life > 0; life--) await this.#oneLife()
+    const { mode } = this.#model
+    this.steps.note(JSON.stringify({ mode, partitioned: this.#partitioned, remote: this.#remote, odds: this.#odds }))
+    for (let life = 4 + random.below(4); life > 0; life--) await this.#oneLife()
     return this.#end()
   }
 
   async close(): Promise<void> {
+    await this.#buryZombie()
     await this.#fall()
     this.#calm?.close()
     await this.#store.close()
@@ -188,21 +225,59 @@ class Run {
   }
 
   #calmCatalog(): Catalog {
-    const io = this.#calmIo()
-    const rows = this.#rows
-    return new PointerCatalog({
-      name: 'calm',
-      warehouse: ROOT,
-      io,
-      clock: this.#clock,
-      rows,
-      metadataGraceMs: undefined,
-    })
+    const parts = { name: 'calm', warehouse: ROOT, io: this.#calmIo(), clock: this.#clock, rows: this.#rows }
+    return new PointerCatalog({ ...parts, metadataGraceMs: undefined })
   }
 
-  async #outside(): Promise<void> {
+  async #seeSwap(location: string): Promise<void> {
+    this.#swapped.add(this.#acting)
+    await this.#referee?.seeMetadata(location)
+  }
+
+  /** What the model applies with a snapshot depends on where the process that makes it stands in the log. */
+  #acts(life: number): void {
+    this.#acting = life
+    const position = this.#positions.get(life)
+    if (position !== undefined) this.#model.position = position
+  }
+
+  #phaseOf(life: number): string {
+    const phase = this.#phases.get(life) ?? 'start'
+    if (phase !== 'commit' && phase !== 'upkeep') return phase
+    return `${phase}, ${this.#swapped.has(life) ? 'after' : 'before'} its swap`
+  }
+
+  #begin(life: number, phase: string): void {
+    this.#phases.set(life, phase)
+    this.#swapped.delete(life)
+  }
+
+  /** Somebody else's turn: another engine, a request of the dead, a process that was stopped. */
+  async #outside(life: number): Promise<void> {
     if (this.#outsider === null) return
-    this.steps.note(`outside: ${await this.#outsider.act()}`)
+    const acting = this.#acting
+    this.#outsideActs++
+    const zombie = this.#zombie
+    if (zombie !== null && zombie.process.actor !== life && zombie.process.keeper !== life && this.#random.chance(0.5))
+      await this.#wakeZombie(1 + this.#random.below(30))
+    else if (this.steps.late.length > 0 && this.#random.chance(0.5)) await this.#lateRequest()
+    else {
+      this.#acting = 0
+      this.steps.note(`outside: ${await this.#outsider.act()}`)
+    }
+    this.#acts(acting)
+  }
+
+  async #lateRequest(): Promise<void> {
+    const request = this.steps.late.shift()!
+    if (this.#clock.now - request.sentMs > LATEST_MS) return
+    this.steps.note(`late: ${request.name} of process ${request.life}`)
+    this.#acts(request.life)
+    const result = await request.arrive().catch((error: unknown) => {
+      if (!isFault(error)) throw error
+      return false
+    })
+    this.steps.count(result === false ? 'late request: refused' : 'late request: took effect')
   }
 
   async #oneLife(): Promise<void> {
@@ -211,26 +286,27 @@ class Run {
     // Most starts are calm: a process that never gets to work shows little.
     const calmStart = random.chance(0.7)
     this.steps.odds = calmStart ? NO_ODDS : this.#odds
-    if (random.chance(0.1)) await this.#loseIndex()
     if (random.chance(0.2)) this.#evolved = true
     try {
-      const life = await this.#open()
+      const process = await this.#open()
       this.steps.odds = this.#odds
-      for (let actions = 6 + random.below(20); actions > 0; actions--) {
-        await this.#act(life)
-        await this.#check(life)
-        await this.#sabotage(life)
+      for (let actions = 10 + random.below(20); actions > 0; actions--) {
+        await this.#act(process)
+        await this.#check(process)
+        await this.#sabotage(process)
+        if (this.#zombie?.process === process) return
       }
-      if (random.chance(0.5)) await this.#stop(life)
+      this.#begin(process.actor, 'stop')
+      if (random.chance(0.5)) await process.stop()
     } catch (error) {
       if (this.#referee?.failure) throw this.#referee.failure
       // A start may fail as any step may. The rest of the errors is not to be expected.
-      if (!(error instanceof Killed) && !this.#mayPass(error)) throw error
+      if (!(error instanceof Killed) && !mayPass(error)) throw error
     }
     await this.#fall()
   }
 
-  async #sabotage({ duck, writer }: Life): Promise<void> {
+  async #sabotage({ duck, writer }: SimulatedProcess): Promise<void> {
     const between = this.#options.sabotage?.between
     if (between === undefined) return
     const session = await duck.connect()
@@ -238,60 +314,55 @@ class Run {
     session.close()
   }
 
-  #mayPass(error: unknown): boolean {
-    return isFault(error, 'unavailable') || isFault(error, 'commit-unknown') || isFault(error, 'conflict')
+  /** Starts a process; where another is stopped, it is refused first, and takes over when that one has lost its lock. */
+  async #open(): Promise<SimulatedProcess> {
+    const around = this.#surroundings()
+    const zombie = this.#zombie?.process
+    const locked = zombie !== undefined && !this.#zombie!.fenced
+    if (locked) {
+      const { odds } = this.steps
+      this.steps.odds = NO_ODDS
+      this.#process = new SimulatedProcess(around)
+      await assert.rejects(this.#process.start(this.#definition()), (error) => isFault(error, 'conflict'))
+      this.steps.count('second process: refused')
+      await this.#process.fall('gone', null)
+      this.steps.odds = odds
+      this.#locks.free(zombie.actor)
+      this.steps.fence(zombie.actor)
+      this.#zombie!.fenced = true
+    }
+    const process = new SimulatedProcess(around)
+    this.#process = process
+    this.steps.note(`process ${process.actor}`)
+    this.#begin(process.actor, 'start')
+    this.#begin(process.keeper, 'upkeep')
+    const { consumed } = this.#model
+    await process.start(this.#definition())
+    assert.ok(process.feed.position >= consumed, 'entries that were committed would be taken again')
+    if (locked) this.steps.count('second process: took over')
+    return process
   }
 
-  async #open(): Promise<Life> {
-    const { steps } = this
-    steps.begin()
-    steps.note(`life ${steps.life}`)
-    await mkdir(join(this.#dir, 'logs'), { recursive: true })
-    const duck = await Duck.open({ memoryMiB: 256, threads: 1 })
-    const opened: Partial<Life> & { duck: Duck } = { duck }
-    this.#life = opened as Life
-    const fs = faultyLogFs(steps, this.#random, this.#openFiles)
-    const log = await openSegmentLog({ dir: join(this.#dir, 'logs'), name: 'changes', fs, segmentBytesMax: 4_000 })
-    opened.log = this.#options.sabotage?.log?.(log) ?? log
-    await this.#seeLog(log)
-    const io = storeIo(faultyStore(this.#store, steps), { root: ROOT, scratchDir: join(this.#dir, 'scratch') })
-    const rows = faultyRows(this.#rows, steps)
-    const catalog = new PointerCatalog({
-      name: 'simulated',
-      warehouse: ROOT,
-      io,
+  #surroundings(): Surroundings {
+    const { sabotage } = this.#options
+    return {
+      dir: this.#dir,
+      root: ROOT,
+      store: this.#store,
+      rows: this.#rows,
+      steps: this.steps,
       clock: this.#clock,
-      rows,
-      metadataGraceMs: undefined,
-    })
-    opened.catalog = this.#options.sabotage?.catalog?.(catalog) ?? catalog
-    const session = new FaultySession(await duck.connect(), steps)
-    const writer = await TableWriter.open(
-      { catalog: opened.catalog, io, session, clock: this.#clock },
-      { definition: this.#definition(), indexPath: this.#indexPath, logName: 'changes', bounds: this.#bounds },
-    )
-    opened.writer = writer
-    opened.feed = await TableFeed.open({
-      writer,
-      log: opened.log,
-      clock: this.#clock,
-      onEvent: (event) => {
-        steps.note(event.kind)
-        if (event.kind === 'unchanged') this.#model.position = event.end
-      },
-      onPoison: async (text, reason) => {
-        const { offset } = JSON.parse(text) as { offset: number }
-        assert.ok(
-          this.#model.entries[offset]?.bad,
-          `entry ${offset} fits the table, and was refused: ${reason.message}`,
-        )
-        // Making it durable elsewhere is a step too.
-        await steps.perform(steps.life, { name: 'dead letter', fails: ioFault('dead letters') }, async () => {})
-      },
-    })
-    this.#model.position = opened.feed.position
-    assert.ok(opened.feed.position >= this.#model.consumed, 'entries that were committed would be taken again')
-    return opened as Life
+      random: this.#random,
+      locks: this.#locks,
+      bounds: this.#bounds,
+      remote: this.#remote ? this.#calmCatalog() : null,
+      changedLog: (log) => sabotage?.log?.(log) ?? log,
+      changedCatalog: (catalog) => sabotage?.catalog?.(catalog) ?? catalog,
+      onLog: (log) => this.#seeLog(log),
+      onPosition: (actor, position) => this.#positions.set(actor, position),
+      onPoison: (text, reason) => this.#poison(text, reason),
+      onList: (prefix) => this.#beforeList(prefix),
+    }
   }
 
   #definition(): TableDefinition {
@@ -305,35 +376,156 @@ class Run {
     }
   }
 
-  get #indexPath(): string {
-    return join(this.#dir, 'index.duckdb')
+  #poison(text: string, reason: Fault): void {
+    const { offset } = JSON.parse(text) as { offset: number }
+    assert.ok(this.#model.entries[offset]?.bad, `entry ${offset} fits the table, and was refused: ${reason.message}`)
   }
 
-  async #act(life: Life): Promise<void> {
+  async #act(process: SimulatedProcess): Promise<void> {
     const random = this.#random
     const choice = random.next()
+    if (this.#zombie !== null && this.#clock.now - this.#zombie.sinceMs > LATEST_MS) await this.#buryZombie()
     try {
-      if (choice < 0.4) await this.#append(life.log)
-      else if (choice < 0.8) {
-        await life.feed.drain()
-        await this.#keep(life.writer)
-      } else if (choice < 0.95) this.#clock.now += random.below(3 * 3_600_000)
-      else await this.#outside()
+      if (choice < 0.3) await this.#append(process)
+      else if (choice < 0.45) {
+        await this.#drain(process)
+        await this.#keep(process)
+      } else if (choice < 0.6) await this.#drainBesideUpkeep(process)
+      else if (choice < 0.65) await this.#stopInTheMiddle(process)
+      else if (choice < 0.72) await this.#commitAtLastMoment(process)
+      else if (choice < 0.9) this.#clock.now += random.below(GRACE_MS / 3)
+      else await this.#outside(0)
     } catch (error) {
       if (this.#referee?.failure) throw this.#referee.failure
-      if (!this.#mayPass(error)) throw error
+      if (!mayPass(error)) throw error
+      if (isFault(error, 'commit-unknown')) this.steps.count('commit-unknown to the end')
     }
   }
 
-  async #keep(writer: TableWriter): Promise<void> {
-    for (const what of await upkeep(writer)) {
+  async #drain(process: SimulatedProcess): Promise<void> {
+    this.#begin(process.actor, 'commit')
+    await process.feed.drain()
+  }
+
+  async #keep(process: SimulatedProcess): Promise<void> {
+    this.#begin(process.actor, 'upkeep, its index')
+    this.#begin(process.keeper, 'upkeep')
+    this.#overdue = []
+    const acts = this.#outsideActs
+    const drains = this.#positions.get(process.actor)
+    for (const what of await process.upkeep.turn()) {
       this.steps.note(what)
       const kind = what.replaceAll(/\d+/g, 'N')
-      this.#upkeep.set(kind, (this.#upkeep.get(kind) ?? 0) + 1)
+      const byAge = this.#bounds.snapshotsKeptMax === TABLE_BOUNDS.snapshotsKeptMax
+      this.steps.count(`upkeep: ${/^expired/.test(what) && byAge ? 'expired by age' : kind}`)
+    }
+    // What others do meanwhile may keep it from finding them.
+    if (this.#outsideActs !== acts || this.#positions.get(process.actor) !== drains) return
+    const left = await this.#leftOver()
+    assert.deepEqual(
+      this.#overdue.filter((file) => left.includes(file)),
+      [],
+      'orphans outlive their grace',
+    )
+  }
+
+  async #leftOver(): Promise<string[]> {
+    const table = await this.#calmCatalog().load(IDENT)
+    return this.#referee!.leftOver(table, this.#clock.now - GRACE_MS - SLACK_MS)
+  }
+
+  async #beforeList(prefix: string): Promise<void> {
+    if (!prefix.endsWith('/data/')) return
+    if (this.#lastMoment) {
+      this.steps.note(`outside: ${await this.#outsider!.finishFirst()}`)
+      this.#clock.now += 2 * LAST_MOMENT_MS
+    }
+    this.#overdue = await this.#leftOver()
+  }
+
+  /** Upkeep is stopped now and then, and commits go on meanwhile. */
+  async #drainBesideUpkeep(process: SimulatedProcess): Promise<void> {
+    const { steps } = this
+    const random = this.#random
+    let stopped = steps.stopAfter(process.keeper, 1 + random.below(40))
+    const turn = ended(this.#keep(process))
+    try {
+      for (let pieces = 3; pieces > 0; pieces--) {
+        if ((await Promise.race([turn, stopped])) !== 'stopped') break
+        steps.count('upkeep: stopped while commits go on')
+        if (random.chance(0.6)) await this.#append(process)
+        await this.#drain(process)
+        stopped = steps.stopAfter(process.keeper, 1 + random.below(40))
+      }
+    } finally {
+      if (steps.isDead(process.actor)) steps.kill(process.actor)
+      steps.release(process.keeper)
+      await turn
+    }
+    const end = await turn
+    if (end !== 'well') throw end.error
+  }
+
+  /** The process is stopped in a commit; from then on it is a zombie. */
+  async #stopInTheMiddle(process: SimulatedProcess): Promise<void> {
+    if (this.#zombie !== null || this.#options.sabotage !== undefined) return
+    await this.#append(process)
+    const stopped = this.steps.stopAfter(process.actor, this.#random.below(60))
+    const work = ended(this.#drain(process))
+    const first = await Promise.race([work, stopped])
+    if (first === 'stopped') {
+      this.#zombie = { process, work, sinceMs: this.#clock.now, fenced: false }
+      this.#process = null
+      await process.leaveIndex()
+      return
+    }
+    this.steps.release(process.actor)
+    if (first !== 'well') throw first.error
+  }
+
+  async #wakeZombie(forSteps: number): Promise<void> {
+    const zombie = this.#zombie!
+    if (this.#clock.now - zombie.sinceMs > LATEST_MS) return this.#buryZombie()
+    this.steps.note(`process ${zombie.process.actor} goes on`)
+    const stopped = this.steps.stopAfter(zombie.process.actor, forSteps)
+    const first = await Promise.race([zombie.work, stopped])
+    this.steps.note(`process ${zombie.process.actor}: ${first === 'stopped' || first === 'well' ? first : first.error}`)
+    this.steps.count(this.#swapped.has(zombie.process.actor) ? 'zombie: has committed' : 'zombie: woke')
+    if (first === 'stopped') return
+    await this.#buryZombie()
+    if (first === 'well' || first.error instanceof Killed || mayPass(first.error)) return
+    this.#referee!.failure ??= first.error
+    throw first.error
+  }
+
+  async #buryZombie(): Promise<void> {
+    const zombie = this.#zombie
+    this.#zombie = null
+    if (zombie === null) return
+    this.steps.kill(zombie.process.actor)
+    await zombie.work
+    await zombie.process.fall('gone', null)
+  }
+
+  /** An outsider commits as late as it may, while the removal of orphans is at work, and a pause follows. */
+  async #commitAtLastMoment(process: SimulatedProcess): Promise<void> {
+    const outsider = this.#outsider!
+    await this.#keep(process)
+    if (outsider.begunMs === null) await outsider.begin()
+    const begunMs = outsider.begunMs
+    if (begunMs === null) return
+    this.#clock.now = Math.max(this.#clock.now, begunMs + GRACE_MS - LAST_MOMENT_MS)
+    if (this.#zombie !== null) await this.#buryZombie()
+    this.#lastMoment = true
+    try {
+      await this.#keep(process)
+    } finally {
+      this.#lastMoment = false
     }
   }
 
-  async #append(log: Log): Promise<void> {
+  async #append(process: SimulatedProcess): Promise<void> {
+    this.#begin(process.actor, 'append')
     const random = this.#random
     const batch = Array.from({ length: 1 + random.below(6) }, (): Entry => {
       const row: Row = { k: `k${random.below(12)}`, n: ++this.#number, part: random.pick(['p', 'q', null]), x: null }
@@ -346,7 +538,7 @@ class Run {
       return tableChangeText({ input: 0, op, row: written })
     })
     this.steps.note(`append ${texts.join(' ')}`)
-    const first = await log.append(texts)
+    const first = await process.log.append(texts)
     assert.equal(first, this.#model.entries.length, 'an append continues the log')
     this.#model.entries.push(...batch)
     this.#model.acknowledged = this.#model.entries.length
@@ -372,94 +564,80 @@ class Run {
     this.steps.odds = odds
   }
 
-  async #check(life: Life): Promise<void> {
+  /** After every action: nothing that a live snapshot needs is gone, and the index tells the truth. */
+  async #check(process: SimulatedProcess): Promise<void> {
     if (this.#referee?.failure) throw this.#referee.failure
-    const context = life.writer.indexContext
-    if (context === null) return
-    const session = await life.duck.connect()
-    await this.#referee?.checkIndex({ ...context, session }, await this.#calmCatalog().load(IDENT))
-    session.close()
+    const table = await this.#calmCatalog().load(IDENT)
+    await this.#referee!.checkFiles(table.metadata)
+    const context = process.writer.indexContext
+    if (context === null || this.#zombie?.process === process) return
+    await process.looking((session) => this.#referee!.checkIndex({ ...context, session }, table))
   }
 
-  async #stop(life: Life): Promise<void> {
-    await life.writer.close()
-    await life.log.close()
-  }
-
-  /** The process ends without a word: its files stay as they are. */
+  /** The process ends without a word: its files stay as they are, but the row index, which is a cache. */
   async #fall(): Promise<void> {
-    const life = this.#life
-    this.#life = null
-    if (life === null) return
-    this.steps.kill()
-    await this.steps.settled()
-    for (const file of this.#openFiles) await file.close()
-    this.#openFiles.clear()
-    // Closing the instance tidies the index file up: what a kill leaves is taken aside before.
-    const files = [this.#indexPath, `${this.#indexPath}.wal`]
-    const kept: string[] = []
-    for (const file of files) if (await copied(file, `${file}.kept`)) kept.push(file)
-    life.duck.close()
-    for (const file of files) await rm(file, { force: true })
-    for (const file of kept) await copyFile(`${file}.kept`, file)
-    for (const file of kept) await rm(`${file}.kept`)
-  }
-
-  async #loseIndex(): Promise<void> {
-    await rm(this.#indexPath, { force: true })
-    await rm(`${this.#indexPath}.wal`, { force: true })
+    const process = this.#process
+    this.#process = null
+    if (process === null) return
+    const left = this.#random.pick<IndexLeft>([...Array(7).fill('as it was'), 'gone', 'old', 'torn'])
+    this.steps.note(`the index is ${left}`)
+    await process.fall(left, this.#random)
   }
 
   /** After a grace nothing is left but what is reached. */
-  async #orphans(writer: TableWriter): Promise<number> {
-    this.#clock.now += 2 * limits.orphanGraceMs
+  async #orphans(writer: TableWriter): Promise<void> {
+    this.#clock.now += 2 * GRACE_MS
     const { io } = writer.parts
-    const removed = await removeOrphans({ io, load: () => writer.load(), nowMs: this.#clock.nowMs() })
+    const nowMs = this.#clock.nowMs()
+    const removed = await removeOrphans({ io, load: () => writer.load(), nowMs, graceMs: GRACE_MS })
+    this.steps.note(`removed ${removed.length} orphans in the end`)
     const table = await writer.load()
-    const reached = await this.#referee!.checkFiles(table.metadata)
-    reached.add(table.metadataLocation)
-    for await (const { location } of io.list(table.metadata.location))
-      assert.ok(reached.has(location), `${location} is left over`)
+    assert.deepEqual(await this.#referee!.leftOver(table, Number.POSITIVE_INFINITY), [], 'files are left over')
     await this.#referee!.checkAll(table)
-    return removed.length
   }
 
   /** Peace: all is committed, everything agrees, nothing is left over. */
   async #end(): Promise<RunReport> {
     const referee = this.#referee!
-    Object.assign(this.#odds, NO_ODDS)
-    const life = await this.#open()
-    await life.feed.drain()
-    const table = await life.writer.load()
+    this.steps.odds = NO_ODDS
+    this.steps.recover()
+    while (this.steps.late.length > 0) await this.#lateRequest()
+    if (this.#zombie !== null) await this.#wakeZombie(1_000_000)
+    if (referee.failure) throw referee.failure
+    const { feed, writer, log } = await this.#open()
+    await feed.drain()
+    const table = await writer.load()
     const current = this.#model.rowsAt(table.metadata['current-snapshot-id'] ?? null)
-    const rest = this.#model.entries.slice(Math.max(this.#model.consumed, this.#model.position))
+    const rest = this.#model.entries.slice(Math.max(this.#model.consumed, feed.position))
     assert.deepEqual(asText(this.#model.applied(current, rest)), asText(current), 'entries of the log are lost')
-    assert.equal(life.feed.position, life.log.end)
+    assert.equal(feed.position, log.end)
     await referee.checkAll(table)
-    if (life.writer.indexContext !== null) {
-      await catchUp(life.writer.indexContext, table)
-      assert.equal(life.writer.indexContext.index.snapshotId, table.metadata['current-snapshot-id'] ?? null)
-      await this.#check(life)
+    if (writer.indexContext !== null) {
+      await catchUp(writer.indexContext, table)
+      assert.equal(writer.indexContext.index.snapshotId, table.metadata['current-snapshot-id'] ?? null)
+      await this.#check(this.#process!)
     }
-    const orphans = await this.#orphans(life.writer)
-    await this.#stop(life)
+    await this.#orphans(writer)
+    await this.#process!.stop()
     return {
-      orphans,
       snapshots: this.#model.snapshots,
       lives: this.#lives,
       steps: this.steps.counts,
-      upkeep: this.#upkeep,
+      seen: this.steps.seen,
       outside: this.#outsider!.counts,
+      trace: this.steps.trace,
     }
   }
 }
 
-async function copied(from: string, to: string): Promise<boolean> {
-  try {
-    await copyFile(from, to)
-    return true
-  } catch (error) {
-    if (error instanceof Fault) throw error
-    return false
-  }
+function mayPass(error: unknown): boolean {
+  return isFault(error, 'unavailable') || isFault(error, 'commit-unknown') || isFault(error, 'conflict')
+}
+
+/** Never rejects. */
+function ended(work: Promise<unknown>): Promise<Ended> {
+  return work.then(
+    () => 'well' as const,
+    (error: unknown) => ({ error }),
+  )
 }

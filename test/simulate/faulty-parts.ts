@@ -2,28 +2,35 @@
 import type { DuckDBValue } from '@duckdb/node-api'
 import { Fault } from '../../src/base/fault.ts'
 import { type DuckRow, DuckSession } from '../../src/duck/duck.ts'
+import type { Catalog } from '../../src/iceberg/catalog/catalog.ts'
 import type { Rows } from '../../src/iceberg/catalog/rows.ts'
 import { type LogFile, type LogFs, nodeLogFs } from '../../src/log/log-fs.ts'
 import type { ObjectInfo, Store } from '../../src/store/store.ts'
-import { ioFault, Killed, type Steps } from './faulty.ts'
+import { ioFault, type StepKind, type Steps } from './faulty.ts'
 import type { Random } from './random.ts'
 
-export function faultyStore(store: Store, steps: Steps): Store {
-  const { life } = steps
-  const step = <T>(name: string, key: string, work: () => Promise<T>): Promise<T> => {
+/** @param onList told before the files of a folder are listed */
+export function faultyStore(
+  store: Store,
+  steps: Steps,
+  life: number,
+  onList: (prefix: string) => Promise<void>,
+): Store {
+  const step = <T>(name: string, key: string, work: () => Promise<T>, writes = false): Promise<T> => {
     const what = `${name} ${key.slice(key.lastIndexOf('/') + 1)}`
-    return steps.perform(life, { name: `store: ${what}`, fails: ioFault(what), loses: ioFault(what) }, work)
+    return steps.perform(life, { name: `store: ${what}`, fails: ioFault(what), loses: ioFault(what), writes }, work)
   }
   return {
     name: store.name,
     head: (key, options) => step('head', key, () => store.head(key, options)),
     get: (key, options) => step('get', key, () => store.get(key, options)),
-    put: (key, bytes) => step('put', key, () => store.put(key, bytes)),
-    putIfAbsent: (key, bytes) => step('put if absent', key, () => store.putIfAbsent(key, bytes)),
-    copy: (from, to) => step('copy', to, () => store.copy(from, to)),
+    put: (key, bytes) => step('put', key, () => store.put(key, bytes), true),
+    putIfAbsent: (key, bytes) => step('put if absent', key, () => store.putIfAbsent(key, bytes), true),
+    copy: (from, to) => step('copy', to, () => store.copy(from, to), true),
     async *list(prefix) {
       const all: ObjectInfo[] = []
       await step('list', prefix ?? '', async () => {
+        await onList(prefix ?? '')
         for await (const info of store.list(prefix)) all.push(info)
       })
       yield* all
@@ -32,7 +39,7 @@ export function faultyStore(store: Store, steps: Steps): Store {
     delete: async (keys) => {
       for (const key of keys) await step('delete', key, () => store.delete([key]))
     },
-    putFile: (key, path) => step('put file', key, () => store.putFile(key, path)),
+    putFile: (key, path) => step('put file', key, () => store.putFile(key, path), true),
     localFile: (key) => step('local file', key, () => store.localFile(key)),
   }
 }
@@ -96,14 +103,15 @@ export class SharedRows implements Rows {
   async close(): Promise<void> {}
 }
 
-export function faultyRows(rows: Rows, steps: Steps): Rows {
-  const { life } = steps
+const replyLost = () => new Fault('commit-unknown', 'simulated: the reply of the catalog was lost')
+
+export function faultyRows(rows: Rows, steps: Steps, life: number): Rows {
   const fails = ioFault('catalog')
-  const loses = () => new Fault('commit-unknown', 'simulated: the reply of the catalog was lost')
+  const kind = { fails, catalog: true }
   const read = <T>(name: string, work: () => Promise<T>) =>
-    steps.perform(life, { name: `catalog: ${name}`, fails }, work)
+    steps.perform(life, { ...kind, name: `catalog: ${name}` }, work)
   const write = <T>(name: string, work: () => Promise<T>) =>
-    steps.perform(life, { name: `catalog: ${name}`, fails: Math.random() < 0.5 ? fails : loses, loses }, work)
+    steps.perform(life, { ...kind, name: `catalog: ${name}`, loses: replyLost, writes: true }, work)
   return {
     namespaces: () => read('namespaces', () => rows.namespaces()),
     insertNamespace: (namespace, properties) =>
@@ -112,9 +120,37 @@ export function faultyRows(rows: Rows, steps: Steps): Rows {
     tables: (namespace) => read('tables', () => rows.tables(namespace)),
     get: (namespace, name) => read('get', () => rows.get(namespace, name)),
     insert: (namespace, name, location) => write('insert', () => rows.insert(namespace, name, location)),
-    swap: (namespace, name, from, to) => write('swap', () => rows.swap(namespace, name, from, to)),
+    swap: (namespace, name, from, to) =>
+      steps.perform(life, { ...kind, name: 'catalog: swap', loses: replyLost, writes: true, swap: true }, () =>
+        rows.swap(namespace, name, from, to),
+      ),
     delete: (namespace, name) => write('delete', () => rows.delete(namespace, name)),
     rename: (from, to) => write('rename', () => rows.rename(from, to)),
+    close: async () => {},
+  }
+}
+
+/** A catalog behind a network, as a REST one: it commits on its side, and a lost reply is all that is heard of it. */
+export function remoteCatalog(real: Catalog, steps: Steps, life: number): Catalog {
+  const read = <T>(name: string, work: () => Promise<T>) =>
+    steps.perform(life, { name: `catalog: ${name}`, fails: ioFault('catalog'), catalog: true }, work)
+  return {
+    name: real.name,
+    listNamespaces: () => read('namespaces', () => real.listNamespaces()),
+    createNamespace: (namespace, properties) =>
+      read('create namespace', () => real.createNamespace(namespace, properties)),
+    dropNamespace: (namespace) => read('drop namespace', () => real.dropNamespace(namespace)),
+    listTables: (namespace) => read('tables', () => real.listTables(namespace)),
+    load: (ident) => read('load', () => real.load(ident)),
+    create: (ident, table) => read('create', () => real.create(ident, table)),
+    drop: (ident) => read('drop', () => real.drop(ident)),
+    rename: (from, to) => read('rename', () => real.rename(from, to)),
+    commit: (base, change) =>
+      steps.perform(
+        life,
+        { name: 'catalog: commit', fails: ioFault('catalog'), loses: replyLost, catalog: true, swap: true },
+        () => real.commit(base, change),
+      ),
     close: async () => {},
   }
 }
@@ -124,10 +160,10 @@ export class FaultySession extends DuckSession {
   readonly #steps: Steps
   readonly #life: number
 
-  constructor(session: DuckSession, steps: Steps) {
+  constructor(session: DuckSession, steps: Steps, life: number) {
     super(session.raw)
     this.#steps = steps
-    this.#life = steps.life
+    this.#life = life
   }
 
   override run(sql: string, params: DuckDBValue[] = []): Promise<void> {
@@ -139,28 +175,60 @@ export class FaultySession extends DuckSession {
   }
 
   #step<T>(sql: string, work: () => Promise<T>): Promise<T> {
-    const name = `duckdb: ${sql.replaceAll(/\s+/g, ' ').slice(0, 70)}`
+    // Files have other names in every run.
+    const name = `duckdb: ${sql
+      .replaceAll(/'\/[^']*'/g, 'a file')
+      .replaceAll(/\s+/g, ' ')
+      .slice(0, 70)}`
     // DETACH and ROLLBACK do not fail but by the end of the process.
-    const may = /^(DETACH|ROLLBACK)/.test(sql) ? {} : { fails: ioFault('duckdb') }
+    const writes = /^(INSERT|CREATE|COPY|UPDATE|COMMIT)/.test(sql)
+    const may = /^(DETACH|ROLLBACK)/.test(sql) ? {} : { fails: ioFault('duckdb'), writes }
     return this.#steps.perform(this.#life, { name, ...may }, work)
   }
 }
 
-/** The node's own file system; writes may tear. Files left open by a process that died stay in `opened`. What a machine that falls would lose is `log-crash.test.ts`'s part. */
-export function faultyLogFs(steps: Steps, random: Random, opened: Set<LogFile>): LogFs {
-  const { life } = steps
+/** Who has which folder for itself, over all processes. */
+export class SimulatedLocks {
+  readonly #owners = new Map<string, number>()
+
+  async take(path: string, life: number): Promise<() => Promise<void>> {
+    const owner = this.#owners.get(path)
+    if (owner !== undefined) throw new Fault('conflict', `simulated: ${path} is in use by process ${owner}`)
+    this.#owners.set(path, life)
+    return async () => {
+      if (this.#owners.get(path) === life) this.#owners.delete(path)
+    }
+  }
+
+  /** The process is gone, or is taken for gone. */
+  free(life: number): void {
+    for (const [path, owner] of this.#owners) if (owner === life) this.#owners.delete(path)
+  }
+}
+
+interface LogParts {
+  steps: Steps
+  life: number
+  random: Random
+  locks: SimulatedLocks
+  /** Files left open by a process that died stay here. */
+  opened: Set<LogFile>
+}
+
+/** The node's own file system; writes may tear. What a machine that falls would lose is `log-crash.test.ts`'s part. */
+export function faultyLogFs({ steps, life, random, locks, opened }: LogParts): LogFs {
   const failure = () => Object.assign(new Error('simulated ENOSPC'), { code: 'ENOSPC' })
-  const step = <T>(name: string, work: () => Promise<T>, fails = true): Promise<T> =>
-    steps.perform(life, { name: `log: ${name}`, ...(fails ? { fails: failure, loses: failure } : {}) }, work)
+  const step = <T>(name: string, work: () => Promise<T>, more: Partial<StepKind> = {}): Promise<T> =>
+    steps.perform(life, { name: `log: ${name}`, log: true, fails: failure, loses: failure, ...more }, work)
   return {
     makeDirectory: (path) => step('make directory', () => nodeLogFs.makeDirectory(path)),
     list: (path) => step('list', () => nodeLogFs.list(path)),
     remove: (path) => step('remove', () => nodeLogFs.remove(path)),
     syncDirectory: () => step('sync directory', async () => {}),
-    lock: async () => async () => {},
+    lock: (path) => locks.take(path, life),
     open: async (path, mode) => {
       // Not told as failed when done: the handle would be left open.
-      const file = await steps.perform(life, { name: 'log: open', fails: failure }, async () => {
+      const file = await steps.perform(life, { name: 'log: open', log: true, fails: failure }, async () => {
         const handle = await nodeLogFs.open(path, mode)
         opened.add(handle)
         return handle
@@ -178,10 +246,17 @@ export function faultyLogFs(steps: Steps, random: Random, opened: Set<LogFile>):
     },
   }
 
-  function tearing(file: LogFile, bytes: Uint8Array, position: number): Promise<void> {
-    return step('write', () => file.write(bytes, position)).catch(async (error: unknown) => {
-      if (!(error instanceof Killed)) await file.write(bytes.subarray(0, random.below(bytes.length + 1)), position)
+  async function tearing(file: LogFile, bytes: Uint8Array, position: number): Promise<void> {
+    let torn: Uint8Array | null = null
+    const fails = () => {
+      torn = bytes.subarray(0, random.below(bytes.length + 1))
+      return failure()
+    }
+    try {
+      await step('write', () => file.write(bytes, position), { fails, writes: true })
+    } catch (error) {
+      if (torn !== null) await file.write(torn, position)
       throw error
-    })
+    }
   }
 }

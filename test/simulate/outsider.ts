@@ -1,6 +1,7 @@
 /**
  * Somebody else who works on the same table, as Spark or PyIceberg would: appends rows, deletes some by position, rewrites
- * files, merges deletes, expires snapshots, rolls back, adds columns. Never fails, and tells the model what it did to the rows.
+ * files, merges deletes, expires snapshots, rolls back, adds columns. It fails too, at any of its writes, and leaves what it had
+ * begun; it tells the model what it did to the rows.
  */
 import type { Clock } from '../../src/base/clock.ts'
 import type { DuckSession } from '../../src/duck/duck.ts'
@@ -34,6 +35,10 @@ export interface OutsiderParts {
   ident: TableIdent
   /** Told before each commit of a snapshot. */
   expect: (effect: Effect | null) => void
+  /** How likely each of its writes fails; half of its commits that fail have taken effect. */
+  failureChance: number
+  /** It takes less from its first file to its commit: what orphans are given. */
+  slowestMs: number
 }
 
 interface Begun {
@@ -42,16 +47,15 @@ interface Begun {
   sinceMs: number
 }
 
-/** A writer takes at most so long from its first file to its commit: half of what orphans are given. */
-const SLOWEST_MS = 30 * 60_000
-
 export class Outsider {
   readonly #parts: OutsiderParts
   #begun: Begun[] = []
   readonly counts = new Map<string, number>()
 
   constructor(parts: OutsiderParts) {
-    this.#parts = parts
+    const { random, failureChance } = parts
+    const fails = () => random.chance(failureChance)
+    this.#parts = { ...parts, io: failingIo(parts.io, fails), catalog: failingCatalog(parts.catalog, fails) }
   }
 
   /** One thing, chosen at random; nothing when the table is not there yet. Returns what it did. */
@@ -77,9 +81,10 @@ export class Outsider {
       'column',
       'property',
     ] as const)
-    const done = await this.#do(chosen, table)
-    const what = done ? chosen : `${chosen}: nothing to do`
-    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+    const what = await this.#quietly(async () =>
+      (await this.#do(chosen, table)) ? chosen : `${chosen}: nothing to do`,
+    )
+    this.#count(what)
     return what
   }
 
@@ -135,9 +140,49 @@ export class Outsider {
     return true
   }
 
+  /** When it began what it can still commit and has the least time left for. */
+  get begunMs(): number | null {
+    const { clock, slowestMs } = this.#parts
+    this.#begun = this.#begun.filter(({ sinceMs }) => clock.nowMs() - sinceMs < slowestMs)
+    return this.#begun[0]?.sinceMs ?? null
+  }
+
+  /** Writes the files of an append that it may commit later. */
+  async begin(): Promise<void> {
+    await this.#quietly(async () => {
+      await this.#begin(await this.#parts.catalog.load(this.#parts.ident))
+      return 'begin'
+    })
+  }
+
+  /** Commits what it began first. Returns what it did. */
+  async finishFirst(): Promise<string> {
+    const begun = this.#begun.shift()
+    if (begun !== undefined) this.#begun.push(begun)
+    const what = await this.#quietly(async () => {
+      const table = await this.#parts.catalog.load(this.#parts.ident)
+      return (await this.#finish(table)) ? 'finish at the last moment' : 'finish: too late'
+    })
+    this.#count(what)
+    return what
+  }
+
+  #count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  }
+
+  async #quietly(work: () => Promise<string>): Promise<string> {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof OutsiderFails)) throw error
+      return 'failed'
+    }
+  }
+
   async #finish(table: LoadedTable): Promise<boolean> {
     const begun = this.#begun.pop()
-    if (begun === undefined || this.#parts.clock.nowMs() - begun.sinceMs > SLOWEST_MS) return false
+    if (begun === undefined || this.#parts.clock.nowMs() - begun.sinceMs >= this.#parts.slowestMs) return false
     return this.#snapshot(table, { dataFiles: begun.files }, (rows) => [...rows, ...begun.rows])
   }
 
@@ -262,5 +307,55 @@ export class Outsider {
   async #change(table: LoadedTable, change: TableChange): Promise<boolean> {
     await this.#parts.catalog.commit(table, change)
     return true
+  }
+}
+
+class OutsiderFails extends Error {}
+
+function failingIo(io: FileIO, fails: () => boolean): FileIO {
+  const check = (what: string) => {
+    if (fails()) throw new OutsiderFails(what)
+  }
+  return {
+    read: (location) => io.read(location),
+    exists: (location) => io.exists(location),
+    localFile: (location) => io.localFile(location),
+    scratch: (suffix) => io.scratch(suffix),
+    list: (location) => io.list(location),
+    write: async (location, bytes) => {
+      check('write')
+      await io.write(location, bytes)
+    },
+    putFile: async (location, path) => {
+      check('put file')
+      return io.putFile(location, path)
+    },
+    delete: async (locations) => {
+      for (const location of locations) {
+        check('delete')
+        await io.delete([location])
+      }
+    },
+  }
+}
+
+function failingCatalog(catalog: Catalog, fails: () => boolean): Catalog {
+  return {
+    name: catalog.name,
+    listNamespaces: () => catalog.listNamespaces(),
+    createNamespace: (namespace, properties) => catalog.createNamespace(namespace, properties),
+    dropNamespace: (namespace) => catalog.dropNamespace(namespace),
+    listTables: (namespace) => catalog.listTables(namespace),
+    load: (ident) => catalog.load(ident),
+    create: (ident, table) => catalog.create(ident, table),
+    drop: (ident) => catalog.drop(ident),
+    rename: (from, to) => catalog.rename(from, to),
+    close: () => catalog.close(),
+    commit: async (base, change) => {
+      if (fails()) throw new OutsiderFails('commit')
+      const table = await catalog.commit(base, change)
+      if (fails()) throw new OutsiderFails('the reply of the commit')
+      return table
+    },
   }
 }

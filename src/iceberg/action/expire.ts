@@ -15,6 +15,8 @@ export interface ExpireRequest {
   nowMs: number
   /** Snapshots made before this time may go (those younger are kept, but for `keepMax`). */
   olderThanMs?: number
+  /** The age from which snapshots may go, in ms, and the number that is kept at least, where nobody says. Default: of `limits`. */
+  defaults?: { ageMaxMs: number; keepMin: number }
   /** So many of each branch are kept at least, whatever their age. */
   keepMin?: number
   /** More than so many of each branch are not kept, whatever their age. Default: no such bound. */
@@ -72,8 +74,13 @@ function rulesOf(metadata: TableMetadata, request: ExpireRequest): Rules {
     const value = Number(metadata.properties[name] ?? Number.NaN)
     return Number.isFinite(value) && value > 0 ? value : undefined
   }
-  const maxAgeMs = property('history.expire.max-snapshot-age-ms') ?? limits.snapshotAgeMaxMs
-  const keepMin = request.keepMin ?? property('history.expire.min-snapshots-to-keep') ?? limits.snapshotsKeptMin
+  const maxAgeMs =
+    property('history.expire.max-snapshot-age-ms') ?? request.defaults?.ageMaxMs ?? limits.snapshotAgeMaxMs
+  const keepMin =
+    request.keepMin ??
+    property('history.expire.min-snapshots-to-keep') ??
+    request.defaults?.keepMin ??
+    limits.snapshotsKeptMin
   if (keepMin < 1) throw new Fault('invalid', `expected to keep at least 1 snapshot, got ${keepMin}`)
   const keepMax = request.keepMax ?? Number.POSITIVE_INFINITY
   if (keepMax < keepMin) throw new Fault('invalid', `expected keepMax from keepMin (${keepMin}) on, got ${keepMax}`)
