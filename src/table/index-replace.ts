@@ -30,7 +30,8 @@ export async function learnReplacement(
       const sequenceNumber = committed.metadata['last-sequence-number']
       const tasks = dataFiles.map((file) => ({ file, sequenceNumber, deletes: [...deleteFiles] }))
       const schema = currentSchema(committed.metadata)
-      const plan = { snapshot: null, schema, tasks, manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 }
+      const table = committed.metadata.location
+      const plan = { table, snapshot: null, schema, tasks, manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 }
       await index.addRows(await positions(context, plan))
     }
     if (deleteFiles.length > 0) {

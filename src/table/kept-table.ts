@@ -1,6 +1,7 @@
 /** What upkeep needs of a table. */
 import { isFault } from '../base/fault.ts'
 import { formatIdent, type LoadedTable, type TableIdent } from '../iceberg/catalog/catalog.ts'
+import { isMissingFile } from '../iceberg/scan/missing-file.ts'
 import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
 import type { IndexContext } from './index-upkeep.ts'
 import type { WriterParts } from './writer.ts'
@@ -28,7 +29,7 @@ export async function wasOvertaken(
   error: unknown,
 ): Promise<boolean> {
   if (isFault(error, 'conflict')) return true
-  return isFault(error, 'not-found') && (await load()).metadataLocation !== table.metadataLocation
+  return isMissingFile(error) && (await load()).metadataLocation !== table.metadataLocation
 }
 
 /** A table that nothing in this process writes. An index that somebody keeps of it catches up when it is opened. */

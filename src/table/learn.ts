@@ -60,6 +60,7 @@ function countedRows(file: number, ordered: Ordered | null): string {
 function writtenRows(context: IndexContext, table: LoadedTable, dataFiles: readonly DataFile[]): Promise<string> {
   const sequenceNumber = table.metadata['last-sequence-number']
   return positions(context, {
+    table: table.metadata.location,
     snapshot: null,
     schema: currentSchema(table.metadata),
     tasks: dataFiles.map((file) => ({ file, sequenceNumber, deletes: [] })),

@@ -12,6 +12,7 @@ import type { DataFile, ManifestEntry, ManifestFile } from '../spec/manifest.ts'
 import { schemaById } from '../spec/schema.ts'
 import type { Schema, Snapshot, TableMetadata } from '../spec/table-metadata.ts'
 import { DeleteIndex } from './delete-index.ts'
+import { missingFile } from './missing-file.ts'
 import { nameMappingOf } from './name-mapping.ts'
 import { type BoundPredicate, bindPredicate, fileMight, partitionMight, summariesMight } from './prune.ts'
 import type { Predicate, ScanPlan, ScanTask } from './scan.ts'
@@ -28,20 +29,32 @@ export interface ScanRequest {
 
 /**
  * The files of `tasks` have column statistics only when a predicate asked for them.
- * @throws Fault `not-found` (no such snapshot), `corrupt`, `unsupported` (equality deletes, Avro or ORC files, vectors)
+ * @throws Fault `not-found` (no such snapshot), `corrupt` (also: a manifest is gone), `unsupported` (equality deletes, Avro or ORC files, vectors)
  */
 export async function planScan(io: FileIO, metadata: TableMetadata, request: ScanRequest = {}): Promise<ScanPlan> {
   const snapshot = snapshotOf(metadata, request)
   const schema = request.schema ?? schemaOf(metadata, request.snapshotId === undefined ? null : snapshot)
-  const plan: ScanPlan = { snapshot, schema, tasks: [], manifestsRead: 0, manifestsSkipped: 0, filesSkipped: 0 }
+  const plan: ScanPlan = {
+    table: metadata.location,
+    snapshot,
+    schema,
+    tasks: [],
+    manifestsRead: 0,
+    manifestsSkipped: 0,
+    filesSkipped: 0,
+  }
   const nameMapping = nameMappingOf(metadata)
   if (nameMapping !== undefined) plan.nameMapping = nameMapping
   if (snapshot === null) return plan
   const planner = new Planner(io, metadata, plan, request.predicate)
-  const manifests = await readManifestList(io, snapshot['manifest-list'])
-  // Deletes first: every data file is then matched as it is read.
-  for (const manifest of manifests) if (manifest.content === 'deletes') await planner.readDeletes(manifest)
-  for (const manifest of manifests) if (manifest.content === 'data') await planner.readData(manifest)
+  try {
+    const manifests = await readManifestList(io, snapshot['manifest-list'])
+    // Deletes first: every data file is then matched as it is read.
+    for (const manifest of manifests) if (manifest.content === 'deletes') await planner.readDeletes(manifest)
+    for (const manifest of manifests) if (manifest.content === 'data') await planner.readData(manifest)
+  } catch (error) {
+    throw missingFile(error, metadata.location, snapshot)
+  }
   return plan
 }
 

@@ -7,9 +7,11 @@ import { Duck, type DuckSession, literal } from '../../duck/duck.ts'
 import { writeDataFiles } from '../file/data-writer.ts'
 import { writePositionDeletes } from '../file/delete-writer.ts'
 import type { FileIO } from '../file/file.ts'
+import { readManifestList } from '../file/manifest-list.ts'
 import { type SnapshotFilesRequest, writeSnapshotFiles } from '../file/snapshot-files.ts'
 import type { DataFile } from '../spec/manifest.ts'
 import type { Schema, TableMetadata } from '../spec/table-metadata.ts'
+import { isMissingFile } from './missing-file.ts'
 import { planScan, type ScanRequest } from './plan.ts'
 import { type ScanRelationOptions, scanRelation } from './relation.ts'
 
@@ -294,4 +296,28 @@ test('names that DuckDB takes for one, and fixed values, are written and read', 
   assert.deepEqual(await select('SELECT a, c2, hex(f), "dot.ted ""q""" FROM $t'), [
     [1, 2, '000102030405060708090A0B0C0D0EFF', 'x'],
   ])
+})
+
+test('a file that the snapshot names and that is gone is damage, told with table, snapshot and file', async () => {
+  const files = await insert("SELECT range AS id, 'x' AS g, 1 AS n FROM range(10)")
+  const deletes = await marks(`SELECT '${files[0]!.filePath}' AS file_path, 3::BIGINT AS pos`, files)
+  await commit({ addedDataFiles: files, addedDeleteFiles: deletes })
+  const plan = await planScan(io, metadata)
+  const list = metadata.snapshots.at(-1)!['manifest-list']
+  const gone = [files[0]!.filePath, deletes[0]!.filePath, (await readManifestList(io, list))[0]!.manifestPath, list]
+  for (const location of gone) {
+    const bytes = await io.read(location)
+    await io.delete([location])
+    // The plan that was made before holds no manifest: it fails only by the files that it names itself.
+    const work = location.endsWith('.parquet') ? scanRelation(session, io, plan) : planScan(io, metadata)
+    await assert.rejects(work, (error) => {
+      assert.ok(isFault(error, 'corrupt') && isMissingFile(error), String(error))
+      const name = location.slice(location.lastIndexOf('/') + 1)
+      for (const told of [metadata.location, String(lastId), name])
+        assert.ok(error.message.includes(told), error.message)
+      return true
+    })
+    await io.write(location, bytes)
+  }
+  await assert.rejects(planScan(io, metadata, { snapshotId: 4711n }), (error) => isFault(error, 'not-found'))
 })

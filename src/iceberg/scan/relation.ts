@@ -14,6 +14,7 @@ import { duckNames } from '../file/parquet-types.ts'
 import { DELETE_FILE_PATH, DELETE_POS } from '../file/position-deletes.ts'
 import type { NestedField, Schema } from '../spec/table-metadata.ts'
 import { columnRead, relationType } from './column-sql.ts'
+import { missingFile } from './missing-file.ts'
 import { hasNoIds, NAME_MAPPING_PROPERTY, withMappedIds } from './name-mapping.ts'
 import { type ParquetGroup, parquetGroups } from './parquet-group.ts'
 import type { ScanPlan, ScanTask } from './scan.ts'
@@ -44,7 +45,7 @@ interface Column {
 /**
  * Columns have their own names, except those that DuckDB cannot tell apart (`duckNames`). Without rows, the relation is
  * empty and has its types.
- * @throws Fault `invalid` (no such column), `not-found` (a file is gone), `unsupported` (a type, a file without field ids)
+ * @throws Fault `invalid` (no such column), `corrupt` (a file is gone), `unsupported` (a type, a file without field ids)
  */
 export async function scanRelation(
   session: DuckSession,
@@ -55,7 +56,9 @@ export async function scanRelation(
   const columns = columnsOf(plan.schema, options.columns)
   const position = options.withPosition === true
   if (plan.tasks.length === 0) return { sql: emptySql(columns, position), localPaths: [] }
-  const local = await localPaths(io, plan.tasks)
+  const local = await localPaths(io, plan.tasks).catch((error: unknown) => {
+    throw missingFile(error, plan.table, plan.snapshot)
+  })
   const groups = await parquetGroups(session, plan.tasks, (path) => local.get(path)!)
   const parts = groups.flatMap((group) => {
     const byName = hasNoIds(group.nodes)

@@ -29,6 +29,8 @@ export interface ScanTask {
 }
 
 export interface ScanPlan {
+  /** Location of the table, for messages. */
+  table: string
   /** Null: the table has no snapshot, the scan gives no rows. */
   snapshot: Snapshot | null
   /** The schema that rows are read with. */
