@@ -100,7 +100,7 @@ describe('the command line', { concurrency: 2 }, () => {
     const [listed, described, history, files, rows] = await Promise.all(
       [
         ['list'],
-        ['describe', 'default.s3_content_metadata'],
+        ['describe', 's3_content_metadata'],
         ['history', 'aws_s3_metadata.inventory'],
         ['files', 'aws_s3_metadata.inventory'],
         ['rows', 'aws_s3_metadata.inventory', '--limit', '2'],
@@ -112,6 +112,8 @@ describe('the command line', { concurrency: 2 }, () => {
       'default.s3_content_metadata 3',
       'tidewater.dead_letters 0',
     ])
+    assert.equal(described?.[0]?.['table'], 'default.s3_content_metadata')
+    assert.deepEqual(described?.[0]?.['sort-order'], [])
     assert.equal((described?.[0]?.['columns'] as { name: string }[] | undefined)?.[0]?.name, 'bucket')
     assert.equal(history?.length, 1)
     assert.match(String(history?.[0]?.['committed_at']), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/)
@@ -126,8 +128,10 @@ describe('the command line', { concurrency: 2 }, () => {
     const letters = documents(await cliOk(['deadletter', 'list', '--json', '--home', other]))
     assert.equal(letters.length, 2)
     const id = String(letters.find(({ subject }) => String(subject).endsWith('events.jsonl:2'))?.['id'])
-    const [shown] = documents(await cliOk(['deadletter', 'show', id.slice(0, 12), '--home', other]))
+    const [shown] = documents(await cliOk(['deadletter', 'show', id.slice(0, 12), '--json', '--home', other]))
     assert.equal(shown?.['payload_text'], 'not even JSON')
+    const letter = await cliOk(['deadletter', 'show', id.slice(0, 12), '--home', other])
+    assert.match(letter, /^id {13}[0-9a-f]{32}\nstage {10}source\n[\s\S]*\n\nnot even JSON\n$/)
     const { code, stdout } = await cli(['deadletter', 'replay', id, '--json', '--home', other])
     assert.deepEqual([code, JSON.parse(stdout)], [EXIT.partly, { replayed: 0, failed: 1, cut: 0 }])
     assertFails(
@@ -235,7 +239,7 @@ describe('the command line', { concurrency: 2 }, () => {
       [['ingest'], EXIT.usage, /expected a directory, or --events FILE; see tidewater ingest --help/],
       [['ingest', '/'], EXIT.usage, /expected a bucket name .*give one with --bucket/],
       [['quickstart', '--config', missing], EXIT.notFound, /there is no configuration file .*missing/],
-      [['tables'], EXIT.usage, /unknown command 'tables'[\s\S]*tidewater --help/],
+      [['tables'], EXIT.usage, /^tidewater: unknown command 'tables'[\s\S]*tidewater --help/],
     ]
     const lines = wrong.map(([args]) => (args[0] === 'tables' ? args : [...args, '--home', 'none']))
     const results = await runAll([...lines, ['doctor', '--home', 'none']], where)
@@ -247,7 +251,7 @@ describe('the command line', { concurrency: 2 }, () => {
   it('tells failures with --json as one document', async () => {
     const [sql, table, usage, unknown] = await Promise.all([
       cli(['sql', 'SELECT * FROM nothing.here', '--json', '--home', home]),
-      cli(['table', 'describe', 'nothing.here', '--json', '--home', home]),
+      cli(['table', 'describe', 'nothing', '--json', '--home', home]),
       cli(['table', 'list', '--json', '--hom', home]),
       cli(['sql', 'SELECT 1', '--json', '--home', path.join(dir, 'events.jsonl')]),
     ])

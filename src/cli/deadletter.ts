@@ -6,6 +6,7 @@ import { DEAD_LETTERS, type ReplayCounts, type ReplayPart, replayLetters } from 
 import { openSql } from '../app/sql.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
+import type { StatementResult } from '../query/query.ts'
 import { type HomeOptions, homeOption, requireFolder, settingOf, warn, withEngine } from './common.ts'
 import { EXIT } from './exit.ts'
 import { type OutputOptions, printPairs } from './output.ts'
@@ -39,7 +40,7 @@ export function addDeadletter(program: Command): void {
     )
   homeOption(letters.command('show <id>'))
     .description('one letter with its payload; the beginning of the id is enough')
-    .option('--json', 'print JSON')
+    .option('--json', 'print JSON, one document per letter')
     .addHelpText('after', '\nExample:\n  tidewater deadletter show 3f9a')
     .action((id: string, options: LetterOptions) => show(id, options))
   homeOption(letters.command('replay [ids...]'))
@@ -97,7 +98,12 @@ async function replayThere(apiUrl: string, ids: string[], options: LetterOptions
   return sum
 }
 
-async function query(options: LetterOptions, sql: string, missing: () => void): Promise<void> {
+async function query(
+  options: LetterOptions,
+  sql: string,
+  missing: () => void,
+  human: (result: StatementResult) => string = formatTable,
+): Promise<void> {
   const { home, config } = await settingOf(options)
   const reader = await openReader(home, config)
   try {
@@ -109,7 +115,7 @@ async function query(options: LetterOptions, sql: string, missing: () => void): 
         throw error
       })
       if (result === null || result.rows.length === 0) missing()
-      else process.stdout.write(options.json === true ? formatJsonLines(result) : formatTable(result))
+      else process.stdout.write(options.json === true ? formatJsonLines(result) : human(result))
     } finally {
       await session.close()
     }
@@ -122,7 +128,7 @@ async function show(id: string, options: LetterOptions): Promise<void> {
   if (!/^[0-9a-f]{4,32}$/.test(id))
     throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${id}"`)
   await query(
-    { ...options, json: true },
+    options,
     `SELECT *, TRY(decode(payload)) AS payload_text FROM ${DEAD_LETTERS} WHERE id LIKE '${id}%'`,
     () => {
       throw new Fault(
@@ -130,5 +136,23 @@ async function show(id: string, options: LetterOptions): Promise<void> {
         `no dead letter has an id that begins with ${id}; see tidewater deadletter list --all`,
       )
     },
+    letterText,
   )
+}
+
+/** Letters for people: their facts, then the payload as text, or as hex digits when it is none. */
+function letterText(result: StatementResult): string {
+  const letters = formatJsonLines(result).trimEnd().split('\n')
+  return letters.map((line) => letterLines(JSON.parse(line) as Record<string, unknown>)).join('\n')
+}
+
+function letterLines({ payload, payload_text: text, ...facts }: Record<string, unknown>): string {
+  const width = Math.max(...Object.keys(facts).map((name) => name.length))
+  const lines = Object.entries(facts).map(([name, value]) => `${name.padEnd(width)}  ${harmless(String(value))}`)
+  return `${lines.join('\n')}\n\n${harmless(typeof text === 'string' ? text : String(payload))}\n`
+}
+
+/** Bytes of strangers must not steer the terminal: all control characters but the ends of lines and tabs as escapes. */
+function harmless(text: string): string {
+  return text.replaceAll(/[^\P{Cc}\n\t]/gu, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -20,7 +20,11 @@ export function buildProgram(json = false): Command {
     .version('0.1.0')
     .showHelpAfterError('(tidewater --help tells more)')
     .exitOverride()
-    .configureOutput(json ? { outputError: () => undefined, writeErr: () => undefined } : {})
+    .configureOutput(
+      json
+        ? { outputError: () => undefined, writeErr: () => undefined }
+        : { outputError: (text, write) => write(text.replace(/^error: /, 'tidewater: ')) },
+    )
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
   addQuickstart(program)
   addStart(program)
