@@ -28,7 +28,7 @@ export function addDeadletter(program: Command): void {
   const letters = program.command('deadletter').description('what could not be taken, with its reason and its bytes')
   homeOption(letters.command('list'))
     .description('open letters, newest first')
-    .option('--all', 'also those that were replayed')
+    .option('--all', 'also those that were replayed, or settled because their object is gone or was replaced')
     .option('--json', 'print JSON, one document per line')
     .addHelpText('after', '\nExample:\n  tidewater deadletter list --json')
     .action((options: LetterOptions) =>

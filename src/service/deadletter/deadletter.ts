@@ -43,7 +43,8 @@ export interface DeadLetter {
 /** A letter as the table holds it. */
 export interface StoredLetter extends DeadLetter {
   id: string
-  status: 'open' | 'replayed'
+  /** `settled`: what it is about is gone or was replaced, so nothing is to be done. */
+  status: 'open' | 'replayed' | 'settled'
   /** Whole length of the payload; more than `payload` holds when it was cut. */
   payloadBytes: number
   /** How often it has failed. */
@@ -100,22 +101,12 @@ export class DeadLetters {
 
   /** Durable when it resolves. A payload beyond the bound is cut; its whole length is kept. */
   async add(letters: readonly DeadLetter[]): Promise<void> {
-    await this.#append(
-      letters.map((letter) => {
-        const now = this.#nextTime()
-        const { receivedMs } = letter
-        return {
-          ...letter,
-          id: letterId(letter),
-          status: 'open',
-          payloadBytes: letter.payload.length,
-          attempt: 1,
-          receivedAt: receivedMs === undefined ? now : timeText(receivedMs * 1000),
-          firstFailedAt: now,
-          lastFailedAt: now,
-        }
-      }),
-    )
+    await this.#append(letters.map((letter) => this.#stored(letter, 'open')))
+  }
+
+  /** Closes letters that were added and that nothing is to be done about any more. */
+  async settle(letters: readonly DeadLetter[]): Promise<void> {
+    await this.#append(letters.map((letter) => this.#stored(letter, 'settled')))
   }
 
   /** Letters that were sent again and failed again, with their new reasons: they stay open. */
@@ -133,6 +124,21 @@ export class DeadLetters {
   #nextTime(): string {
     this.#lastUs = Math.max(this.#clock.nowMs() * 1000, this.#lastUs + 1)
     return timeText(this.#lastUs)
+  }
+
+  #stored(letter: DeadLetter, status: StoredLetter['status']): StoredLetter {
+    const now = this.#nextTime()
+    const { receivedMs } = letter
+    return {
+      ...letter,
+      id: letterId(letter),
+      status,
+      payloadBytes: letter.payload.length,
+      attempt: 1,
+      receivedAt: receivedMs === undefined ? now : timeText(receivedMs * 1000),
+      firstFailedAt: now,
+      lastFailedAt: now,
+    }
   }
 
   async #append(letters: readonly StoredLetter[]): Promise<void> {

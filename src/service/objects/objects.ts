@@ -18,13 +18,13 @@ import { type ObjectEvent, objectEventText, readObjectEvent } from '../../change
 import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
-import type { DeadLetters } from '../deadletter/deadletter.ts'
+import type { DeadLetter, DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges, appendTexts } from './append.ts'
 import type { Difference } from './compare.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
 import { type Effect, type VersionState, visible } from './version-state.ts'
-import type { AppliedEvent, VersionStore } from './version-store.ts'
+import type { AppliedEvent, Unread, VersionStore } from './version-store.ts'
 
 export interface ObjectsParts {
   objects: Log
@@ -207,8 +207,18 @@ export class ObjectsService {
 
   async #contentOf(input: number, state: VersionState): Promise<TableChangeEntry> {
     const { event, present, isDeleteMarker } = visible(state)
+    await this.#settleOlder(event)
     if (present && !isDeleteMarker) return this.#contentChange(event, input)
     return { input, op: 'delete', row: versionKey(event, 'versionId') }
+  }
+
+  /** Once a version is gone or has other bytes, nothing is to be done about bytes that it had before. */
+  async #settleOlder(event: ObjectEvent): Promise<void> {
+    const { versions, deadLetters } = this.#parts
+    const unread = versions.unread(event)
+    if (unread === null || isSameTip(unread.event, event)) return
+    await deadLetters.settle(lettersOf(unread))
+    versions.setUnread(event, null)
   }
 
   async #contentChange(event: ObjectEvent, input: number): Promise<TableChangeEntry> {
@@ -220,19 +230,31 @@ export class ObjectsService {
     this.counts.castErrors += mapped.castErrors.length
     if (extraction.faults.length > 0) {
       this.counts.extractFaults++
-      await this.#parts.deadLetters.add(
-        extraction.faults.map((fault) => ({
-          stage: 'extract',
-          stream: 'objects',
-          code: fault.kind,
-          reason: `${fault.extractor}: ${fault.message}`,
-          payload: Buffer.from(JSON.stringify(event)),
-          subject: `${event.bucket}/${event.key}@${event.versionId}`,
-        })),
-      )
-    }
+      const letters = extraction.faults.map(({ extractor, kind, message }) => ({
+        code: kind,
+        reason: `${extractor}: ${message}`,
+      }))
+      await this.#parts.deadLetters.add(lettersOf({ event, letters }))
+      this.#parts.versions.setUnread(event, { event, letters })
+    } else this.#parts.versions.setUnread(event, null)
     return { input, op: 'upsert', row: contentRow(event, metadata, mapped, this.#parts.mapping.includeRawMetadata) }
   }
+}
+
+function lettersOf({ event, letters }: Unread): DeadLetter[] {
+  return letters.map(({ code, reason }) => ({
+    stage: 'extract',
+    stream: 'objects',
+    code,
+    reason,
+    payload: Buffer.from(JSON.stringify(event)),
+    subject: `${event.bucket}/${event.key}@${event.versionId}`,
+  }))
+}
+
+/** Tags and classes may have changed since; the bytes are those of one event. */
+function isSameTip(one: ObjectEvent, other: ObjectEvent): boolean {
+  return (['kind', 'name', 'time', 'sequencer', 'etag'] as const).every((member) => one[member] === other[member])
 }
 
 function inventoryChange(input: number, state: VersionState): TableChangeEntry {
