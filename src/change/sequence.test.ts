@@ -42,8 +42,8 @@ describe('sequencers', () => {
     ['nothing', '', undefined],
     ['only zeros', '0000000000000000', undefined],
     ['more digits than are told apart', '1'.repeat(33), undefined],
-    ['a counter', '1F', undefined],
-    ['a counter of seven digits', '1FFFFFF', undefined],
+    ['one digit', 'a', 'A'],
+    ['seven digits', '1fffff0', '1FFFFF'],
     ['no hex', '0055AED6DCD90281EG', undefined],
     ['a sign', '-055AED6DCD90281', undefined],
     ['a space', ' 0055AED6DCD9028', undefined],
@@ -58,7 +58,7 @@ describe('sequencers', () => {
 
   it('order as text like upper-case text padded with zeros on the right', () => {
     fc.assert(
-      fc.property(hexDigits(8, 32), hexDigits(8, 32), (one, other) => {
+      fc.property(hexDigits(1, 32), hexDigits(1, 32), (one, other) => {
         const [a, b] = [canonicalSequencer(one), canonicalSequencer(other)]
         if (a === undefined || b === undefined) return
         const [x, y] = [one.toUpperCase().padEnd(32, '0'), other.toUpperCase().padEnd(32, '0')]

@@ -35,22 +35,22 @@ export type Instant = string & { [instantBrand]: true }
 /** Digits of a sequencer that are told apart; the longest seen has 18. */
 const SEQUENCER_DIGITS_MAX = 32
 
-/** Shorter ones are counters without padding, which do not order (versitygw; it also begins at 1 with each start). */
-const SEQUENCER_DIGITS_MIN = 8
-
-/** Constants that emulators send with every event: LocalStack's two, and moto's. */
+/**
+ * Constants that emulators send with every event: LocalStack's two, one for each of its channels, and moto's. One that is not
+ * known does no harm, because equal sequencers are told apart by time; two of one source, as LocalStack's, would.
+ */
 const CONSTANTS = new Set(['0055AED6DCD90281E5', '0062E99A88DC40746', '617F08299329D189'])
 
-/** Sources whose sequencers never order, however they look. */
+/** Sources whose sequencers never order, however they look: a counter without padding, which begins at 1 with each start. */
 const SOURCES_WITHOUT_ORDER = new Set(['versitygw:s3'])
 
 /** Whole: 16 + 1 + 32 + 16. */
 const SEQUENCE_NUMBER_DIGITS = 65
 const SEQUENCE_NUMBER = /^[0-9A-F]{65}$/
 
-/** A sequencer in canonical form, or undefined when the text does not order: not hex, a counter, a known constant, nothing. */
+/** A sequencer in canonical form, or undefined when the text does not order: not hex, zeros only, a known constant, nothing. */
 export function canonicalSequencer(text: string | undefined): Sequencer | undefined {
-  if (text === undefined || text.length < SEQUENCER_DIGITS_MIN || !/^[0-9A-Fa-f]+$/.test(text)) return undefined
+  if (text === undefined || !/^[0-9A-Fa-f]+$/.test(text)) return undefined
   const canonical = text.toUpperCase().replace(/0+$/, '')
   if (canonical === '' || canonical.length > SEQUENCER_DIGITS_MAX || CONSTANTS.has(canonical)) return undefined
   return canonical as Sequencer

@@ -89,6 +89,33 @@ describe('creations and removals', () => {
     }
   })
 
+  it('short sequencers order like long ones, padded on the right; those of versitygw do not order', () => {
+    const [put, gone] = [event('create', 1, { sequencer: '2' }), event('delete', 2, { sequencer: '1A' })]
+    assert.equal(shown(put, gone).present, true)
+    assert.equal(shown(gone, put).present, true)
+    const counted = [put, gone].map((one) => ({ ...one, source: 'versitygw:s3' }))
+    assert.equal(shown(...counted).present, false)
+  })
+
+  it('a constant that nobody knows gives what the same events without sequencers give, in any order', () => {
+    const tips = fc.uniqueArray(
+      fc.record({
+        kind: fc.constantFrom('create' as const, 'delete' as const),
+        second: fc.integer({ min: 0, max: 9 }),
+      }),
+      { minLength: 1, maxLength: 8, selector: ({ kind, second }) => `${kind} ${second}` },
+    )
+    const histories = tips.chain((all) => fc.shuffledSubarray(all, { minLength: all.length }))
+    fc.assert(
+      fc.property(histories, fc.constantFrom('7', '00ABCDEF01234567', 'F'.repeat(32)), (history, sequencer) => {
+        const [constant, none] = [{ sequencer }, {}].map((more) =>
+          shown(...history.map(({ kind, second }) => event(kind, second, more))),
+        )
+        assert.deepEqual([constant?.present, constant?.event.time], [none?.present, none?.event.time])
+      }),
+    )
+  })
+
   it('in the same second sequencers of one source still decide where times do', () => {
     const elsewhere = sequenced('create', 1, 0, { source: 'directory' })
     const put = sequenced('create', 1, 5)
