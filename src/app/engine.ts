@@ -28,7 +28,7 @@ import { KnownDirectories } from './known-directories.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { openSources } from './sources.ts'
-import { stateTrouble } from './state-trouble.ts'
+import { quickDamageOf, stateTrouble } from './state-trouble.ts'
 
 export interface EngineOptions {
   home: Home
@@ -96,6 +96,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ['content', { log: await log('content'), definition: tables.content }],
       ['dead-letters', { log: await log('dead-letters'), definition: deadLetterTable }],
     ])
+    for (const opened of [objectsLog, ...[...parts.values()].map(({ log: tableLog }) => tableLog)]) {
+      const damage = await quickDamageOf(opened)
+      if (damage !== null) options.onNotice?.(`${damage}; tidewater doctor tells what hangs on it, --repair mends it`)
+    }
     const reader = await openReader(home, config, 'own')
     closers.push(() => reader.close())
     const { clock } = reader

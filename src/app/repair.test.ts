@@ -250,6 +250,10 @@ describe('repair', () => {
       problems(await examine(home, config)).join('\n'),
       /log objects: .* is damaged at byte \d+.*sets it aside/,
     )
+    const notices: string[] = []
+    const engine = await openEngine({ home, config, configDir: dir, onNotice: (text) => notices.push(text) })
+    await engine.close()
+    assert.match(notices.join('\n'), /^[^\n]*objects[^\n]* is damaged at byte \d+[^\n]*; tidewater doctor tells/)
     const told = (await repair(home, config, dir)).map(({ subject, message }) => `${subject}: ${message}`)
     assert.match(told[0] ?? '', /^log objects: .*: 29 entries went into a new log, 1 that no table has cannot be read/)
     assert.deepEqual(problems(await examine(home, config)), [])

@@ -25,6 +25,11 @@ export function stateTrouble({ applied, start, end, journalHeld }: StateFacts): 
   return null
 }
 
+/** As `damageOf`, for what a start may take: a log of more entries is not looked at. What is passed on already is seldom read again. */
+export async function quickDamageOf(log: Log): Promise<string | null> {
+  return log.end - log.start <= limits.logBatchEntriesMax ? damageOf(log) : null
+}
+
 /** Reads all of a log. What is damaged in it, or null. @throws Fault `unavailable` */
 export async function damageOf(log: Log): Promise<string | null> {
   try {
