@@ -11,7 +11,7 @@ import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { compareIndex } from './index-upkeep.ts'
 import type { TableDefinition, WriteMode } from './table.ts'
-import type { TableWriter } from './writer.ts'
+import { TableWriter } from './writer.ts'
 
 const schema: Schema = {
   type: 'struct',
@@ -63,6 +63,20 @@ describe('the table writer', () => {
     bench = await openTableBench()
   })
   after(() => bench.close())
+
+  test('tables whose names are alike have indexes of their own in one DuckDB', async () => {
+    const { catalog, io, clock, duck } = bench
+    const names = ['alike.b_c', 'alike_b.c', 'ALIKE.b_c'].map((name) => name.split('.') as [string, string])
+    const writers: TableWriter[] = []
+    for (const [at, [namespace, name]] of names.entries()) {
+      const parts = { catalog, io, clock, session: await duck.connect() }
+      const table = { ...definition(name, 'upsert'), ident: { namespace: [namespace], name } }
+      writers.push(
+        await TableWriter.open(parts, { definition: table, indexPath: `${bench.indexPath}-${at}`, logName: 'changes' }),
+      )
+    }
+    for (const writer of writers) await writer.close()
+  })
 
   test('an upsert replaces, a delete removes, within one commit and across commits', async () => {
     const writer = await bench.openWriter(definition('basics', 'upsert'))

@@ -13,6 +13,7 @@
 import { assert, must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
+import { sha256Hex } from '../base/hash.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
 import { type DuckSession, ident } from '../duck/duck.ts'
@@ -103,7 +104,8 @@ export class TableWriter {
     if (definition.mode === 'append') return new TableWriter(parts, options, null)
     assert(definition.key.length > 0, `a table written by ${definition.mode} has a key`)
     const identity = indexIdentity(table, definition)
-    const alias = `index_${formatIdent(definition.ident).replaceAll(/[^a-z0-9]/gi, '_')}`
+    // Names of databases know no case, those of tables do.
+    const alias = `index_${sha256Hex(formatIdent(definition.ident)).slice(0, 16)}`
     const { indexDeltaRowsMax } = options.bounds ?? TABLE_BOUNDS
     const index = await RowIndex.open(parts.session, alias, options.indexPath, identity, indexDeltaRowsMax)
     const writer = new TableWriter(parts, options, index)
