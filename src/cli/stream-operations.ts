@@ -48,6 +48,7 @@ interface Freshness {
   lastCommitMs: number | null
   paused: boolean
   destinations: { table: string; committed: number }[]
+  sources: unknown[]
 }
 
 /** The whole document for programs; for people how far the stream is behind, then its settings. */
@@ -57,7 +58,7 @@ export function printStatus(status: Record<string, unknown>, options: OutputOpti
     return
   }
   const { freshness, settings, ...facts } = status
-  const { waitingBytes, oldestWaitingMs, lastCommitMs, paused, destinations } = freshness as Freshness
+  const { waitingBytes, oldestWaitingMs, lastCommitMs, paused, destinations, sources } = freshness as Freshness
   printPairs(
     {
       ...facts,
@@ -65,6 +66,7 @@ export function printStatus(status: Record<string, unknown>, options: OutputOpti
       oldestWaiting: oldestWaitingMs === null ? 'none' : `${(oldestWaitingMs / 1000).toFixed(1)} s`,
       lastCommit: lastCommitMs === null ? 'none since the start' : new Date(lastCommitMs).toISOString(),
       destinations: destinations.map(({ table, committed }) => `${table} up to ${committed}`).join(', '),
+      ...(sources.length === 0 ? {} : { sources }),
       settings,
     },
     options,
