@@ -8,9 +8,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
-import { copyFile, type FileHandle, link, lstat, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemCode } from '../base/fault.ts'
+import { type DurableFile, type DurableFs, nodeDurableFs } from './durable-fs.ts'
 import { reservedPrefix } from './key-path.ts'
 
 /** What a new file is made of. `move` takes the local file away. */
@@ -20,8 +20,8 @@ export type Content = { bytes: Uint8Array } | { copyOf: string } | { move: strin
 const foldersAttemptsMax = 5
 
 /** Makes the names in a folder durable. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r')
+export async function syncFolder(path: string, fs: DurableFs = nodeDurableFs): Promise<void> {
+  const handle = await fs.open(path, 'r')
   try {
     await handle.sync()
   } finally {
@@ -30,19 +30,19 @@ export async function syncFolder(path: string): Promise<void> {
 }
 
 /** Creates `path` and the folders above it, each name durable in its parent. */
-export async function makeFolders(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
+export async function makeFolders(path: string, fs: DurableFs = nodeDurableFs): Promise<void> {
+  const first = await fs.mkdir(path, { recursive: true })
   if (first === undefined) return
   const top = dirname(first)
   for (let folder = dirname(path); ; folder = dirname(folder)) {
-    await syncFolder(folder)
+    await syncFolder(folder, fs)
     if (folder === top || folder === dirname(folder)) return
   }
 }
 
-async function statOrNull(path: string): Promise<BigIntStats | null> {
+async function statOrNull(fs: DurableFs, path: string): Promise<BigIntStats | null> {
   try {
-    return await lstat(path, { bigint: true })
+    return await fs.lstat(path, { bigint: true })
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return null
     throw error
@@ -53,7 +53,7 @@ async function statOrNull(path: string): Promise<BigIntStats | null> {
  * Two writes within one tick of the file system's clock would have equal times; the second is moved on by one
  * or two milliseconds, so that time, size and inode together still tell them apart.
  */
-async function separateTimes(handle: FileHandle, old: BigIntStats | null): Promise<void> {
+async function separateTimes(handle: DurableFile, old: BigIntStats | null): Promise<void> {
   if (old === null) return
   const { mtimeNs } = await handle.stat({ bigint: true })
   const behindNs = old.mtimeNs - mtimeNs
@@ -64,11 +64,11 @@ async function separateTimes(handle: FileHandle, old: BigIntStats | null): Promi
 }
 
 /** Brings `temporary` to its final, fsynced state. Returns what `stat` says of it. */
-async function finish(temporary: string, target: string, bytes?: Uint8Array): Promise<BigIntStats> {
-  const handle = await open(temporary, bytes === undefined ? 'r' : 'wx')
+async function finish(fs: DurableFs, temporary: string, target: string, bytes?: Uint8Array): Promise<BigIntStats> {
+  const handle = await fs.open(temporary, bytes === undefined ? 'r' : 'wx')
   try {
     if (bytes !== undefined) await handle.writeFile(bytes)
-    await separateTimes(handle, await statOrNull(target))
+    await separateTimes(handle, await statOrNull(fs, target))
     await handle.sync()
     return await handle.stat({ bigint: true })
   } finally {
@@ -76,81 +76,90 @@ async function finish(temporary: string, target: string, bytes?: Uint8Array): Pr
   }
 }
 
-async function withFolders<T>(target: string, work: () => Promise<T>): Promise<T> {
+async function withFolders<T>(fs: DurableFs, target: string, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work()
     } catch (error) {
       if (systemCode(error) !== 'ENOENT' || attempt === foldersAttemptsMax) throw error
-      await makeFolders(dirname(target))
+      await makeFolders(dirname(target), fs)
     }
   }
 }
 
-async function removeQuietly(path: string): Promise<void> {
-  await unlink(path).catch(() => undefined)
+async function removeQuietly(fs: DurableFs, path: string): Promise<void> {
+  await fs.unlink(path).catch(() => undefined)
 }
 
 /**
  * Puts `content` at `target`, creating folders, in place of what was there.
  * Returns what `stat` says of the new file. System errors pass through.
  */
-export async function replaceFile(target: string, content: Content): Promise<BigIntStats> {
+export async function replaceFile(
+  target: string,
+  content: Content,
+  fs: DurableFs = nodeDurableFs,
+): Promise<BigIntStats> {
   if ('move' in content) {
     // Asked first, so that ENOENT below can only mean the target's folder.
-    await lstat(content.move)
+    await fs.lstat(content.move, { bigint: true })
     try {
-      const stats = await withFolders(target, async () => {
-        const made = await finish(content.move, target)
-        await rename(content.move, target)
+      const stats = await withFolders(fs, target, async () => {
+        const made = await finish(fs, content.move, target)
+        await fs.rename(content.move, target)
         return made
       })
-      await syncFolder(dirname(target))
+      await syncFolder(dirname(target), fs)
       return stats
     } catch (error) {
       if (systemCode(error) !== 'EXDEV') throw error
     }
-    const stats = await replaceFile(target, { copyOf: content.move })
-    await unlink(content.move)
+    const stats = await replaceFile(target, { copyOf: content.move }, fs)
+    await fs.unlink(content.move)
     return stats
   }
   const temporary = temporaryPath(target)
   try {
-    const stats = await writeTemporary(temporary, target, content)
-    await rename(temporary, target)
-    await syncFolder(dirname(target))
+    const stats = await writeTemporary(fs, temporary, target, content)
+    await fs.rename(temporary, target)
+    await syncFolder(dirname(target), fs)
     return stats
   } catch (error) {
-    await removeQuietly(temporary)
+    await removeQuietly(fs, temporary)
     throw error
   }
 }
 
 /** Puts `bytes` at `target` if nothing is there. False when something is. System errors pass through. */
-export async function createFile(target: string, bytes: Uint8Array): Promise<boolean> {
+export async function createFile(target: string, bytes: Uint8Array, fs: DurableFs = nodeDurableFs): Promise<boolean> {
   // Cheap refusal; the link below decides.
-  if ((await statOrNull(target)) !== null) return false
+  if ((await statOrNull(fs, target)) !== null) return false
   const temporary = temporaryPath(target)
   try {
-    await writeTemporary(temporary, target, { bytes })
-    await link(temporary, target)
-    await unlink(temporary)
-    await syncFolder(dirname(target))
+    await writeTemporary(fs, temporary, target, { bytes })
+    await fs.link(temporary, target)
+    await fs.unlink(temporary)
+    await syncFolder(dirname(target), fs)
     return true
   } catch (error) {
-    await removeQuietly(temporary)
+    await removeQuietly(fs, temporary)
     if (systemCode(error) === 'EEXIST') return false
     throw error
   }
 }
 
-async function writeTemporary(temporary: string, target: string, content: Exclude<Content, { move: string }>) {
+async function writeTemporary(
+  fs: DurableFs,
+  temporary: string,
+  target: string,
+  content: Exclude<Content, { move: string }>,
+) {
   // Asked first, so that ENOENT below can only mean the target's folder.
-  if ('copyOf' in content) await lstat(content.copyOf)
-  return withFolders(target, async () => {
-    if ('bytes' in content) return finish(temporary, target, content.bytes)
-    await copyFile(content.copyOf, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-    return finish(temporary, target)
+  if ('copyOf' in content) await fs.lstat(content.copyOf, { bigint: true })
+  return withFolders(fs, target, async () => {
+    if ('bytes' in content) return finish(fs, temporary, target, content.bytes)
+    await fs.copyFile(content.copyOf, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+    return finish(fs, temporary, target)
   })
 }
 

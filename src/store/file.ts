@@ -7,7 +7,7 @@
  * Crash story: see `durable.ts`; unfinished writes carry a reserved name, are never listed, and `sweep` removes them.
  */
 import { type BigIntStats, constants } from 'node:fs'
-import { type FileHandle, open, opendir, realpath, rmdir, unlink } from 'node:fs/promises'
+import { type FileHandle, open, opendir, realpath } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Clock, systemClock } from '../base/clock.ts'
@@ -15,6 +15,7 @@ import { Fault, isFault, systemCode } from '../base/fault.ts'
 import { md5Hex } from '../base/hash.ts'
 import { limits } from '../base/limits.ts'
 import { type Content, createFile, makeFolders, replaceFile, syncFolder } from './durable.ts'
+import { type DurableFs, nodeDurableFs } from './durable-fs.ts'
 import { type EtagKind, Md5Cache, statEtag } from './etag.ts'
 import { keyProblem, splitPrefix, versionKey } from './key-path.ts'
 import { type Located, locate, locateFolder, locateForWrite, requireRoot, statFile, storeFault } from './locate.ts'
@@ -38,6 +39,8 @@ export interface FileStoreOptions {
   clock?: Clock
   /** Told of each entry that a listing passes over, with the reason. */
   onSkip?: OnSkip
+  /** By which files are written and removed. Default: the system's. */
+  fs?: DurableFs
 }
 
 export interface FileStore extends Store {
@@ -53,7 +56,7 @@ export interface FileStore extends Store {
 /** @throws Fault `not-found` when the root is missing, `invalid` when it is no folder */
 export async function openFileStore(options: FileStoreOptions): Promise<FileStore> {
   try {
-    if (options.create) await makeFolders(resolve(options.root))
+    if (options.create) await makeFolders(resolve(options.root), options.fs)
     const root = await realpath(options.root)
     await (await opendir(root)).close()
     return new FileStoreAdapter(root, options)
@@ -70,11 +73,13 @@ class FileStoreAdapter implements FileStore {
   readonly name: string
   readonly #options: FileStoreOptions
   readonly #md5: Md5Cache | null
+  readonly #fs: DurableFs
 
   constructor(root: string, options: FileStoreOptions) {
     this.root = root
     this.name = pathToFileURL(root).href
     this.#options = options
+    this.#fs = options.fs ?? nodeDurableFs
     this.#md5 = options.etag === 'md5' ? new Md5Cache() : null
   }
 
@@ -110,7 +115,7 @@ class FileStoreAdapter implements FileStore {
   async putIfAbsent(key: string, bytes: Uint8Array): Promise<boolean> {
     const path = await locateForWrite(this.root, key)
     try {
-      return await createFile(path, bytes)
+      return await createFile(path, bytes, this.#fs)
     } catch (error) {
       if (['EPERM', 'ENOTSUP', 'ENOSYS'].includes(systemCode(error) ?? '')) {
         throw new Fault(
@@ -165,7 +170,7 @@ class FileStoreAdapter implements FileStore {
     const folders = new Set<string>()
     for (const path of paths) {
       try {
-        await unlink(path)
+        await this.#fs.unlink(path)
         folders.add(dirname(path))
       } catch (error) {
         // EISDIR and EPERM: a folder, which is no object.
@@ -186,7 +191,7 @@ class FileStoreAdapter implements FileStore {
     let at = folder
     try {
       if (this.#options.pruneEmpty) {
-        for (; at !== this.root; at = dirname(at)) await rmdir(at)
+        for (; at !== this.root; at = dirname(at)) await this.#fs.rmdir(at)
       }
     } catch (error) {
       if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY'].includes(systemCode(error) ?? '')) {
@@ -194,7 +199,7 @@ class FileStoreAdapter implements FileStore {
       }
     }
     try {
-      await syncFolder(at)
+      await syncFolder(at, this.#fs)
     } catch (error) {
       if (systemCode(error) !== 'ENOENT') throw storeFault(error, 'sync the folder', at)
     }
@@ -217,7 +222,7 @@ class FileStoreAdapter implements FileStore {
   async #replace(key: string, content: Content): Promise<ObjectInfo> {
     const path = await locateForWrite(this.root, key)
     try {
-      const stats = await replaceFile(path, content)
+      const stats = await replaceFile(path, content, this.#fs)
       if (this.#md5 === null) return infoOf(key, stats, statEtag(stats))
       // Renaming changes the change time, so the hash is remembered under the state that the file has now.
       const placed = await statFile(this.root, path)
