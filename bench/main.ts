@@ -9,10 +9,11 @@ import { type Bench, type BenchOptions, load, type Measure, table } from './harn
 import { metadata } from './metadata.bench.ts'
 import { records } from './records.bench.ts'
 import { scan } from './scan.bench.ts'
+import { streams } from './streams.bench.ts'
 import { upserts } from './upserts.bench.ts'
 import { visible } from './visible.bench.ts'
 
-const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible, records]
+const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible, records, streams]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
