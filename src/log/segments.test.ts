@@ -8,6 +8,7 @@ import { afterEach, describe, it } from 'node:test'
 import { logContract } from '../../test/contract/log.ts'
 import { type Fault, isFault } from '../base/fault.ts'
 import type { Log } from './log.ts'
+import { type LogFs, nodeLogFs } from './log-fs.ts'
 import { openSegmentLog } from './segments.ts'
 
 const folders: string[] = []
@@ -213,6 +214,40 @@ describe('segment log on disk', () => {
       await assert.rejects(log.seal(0, 1e9), (error) => isFault(error, 'corrupt'), missing)
       assert.deepEqual(offsets(await log.read(2, 10)), [2])
     }
+  })
+
+  it('leaves no gap when a trimmed segment cannot be removed: newer ones wait for it', async () => {
+    const dir = folder()
+    let failing = false
+    const fs: LogFs = {
+      ...nodeLogFs,
+      remove: async (path) => {
+        if (failing) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
+        await nodeLogFs.remove(path)
+      },
+    }
+    const log = await openSegmentLog({ dir, name: 'numbers', fs })
+    for (let round = 0; round < 4; round++) {
+      await log.append(numbered(2 * round, 2))
+      await log.seal(0, 1)
+    }
+    failing = true
+    await assert.rejects(log.trim(2), (error) => isFault(error, 'unavailable'))
+    failing = false
+    await log.trim(6)
+    assert.equal(log.start, 6)
+    assert.deepEqual(
+      readdirSync(join(dir, 'numbers')).filter((name) => /^0.*[0-5]\.ndjson$/.test(name)),
+      [],
+    )
+    await log.append(numbered(8, 1))
+    failing = true
+    await assert.rejects(log.trim(8))
+    await log.close()
+    const again = await open(dir)
+    assert.equal(again.start, 6)
+    assert.deepEqual(offsets(await again.read(6, 10)), [6, 7, 8])
+    await again.seal(6, Number.MAX_SAFE_INTEGER)
   })
 
   it('removes what an interrupted trim left', async () => {

@@ -143,6 +143,8 @@ class SegmentLog implements Log {
   readonly #fs: LogFs
   readonly #segmentBytesMax: number
   readonly #sealed: Sealed[]
+  /** Segments that are no more, oldest first, whose files may be there: one that cannot be removed keeps the newer ones. */
+  readonly #trimmed: string[] = []
   readonly #unlock: () => Promise<void>
   readonly #waiters = new Waiters()
   readonly #frames = new Recent<string, Readable>(FRAMES_CACHED_MAX)
@@ -332,7 +334,11 @@ class SegmentLog implements Log {
         for (let oldest = this.#sealed[0]; oldest && oldest.end <= offset; oldest = this.#sealed[0]) {
           this.#sealed.shift()
           this.#frames.delete(oldest.path)
-          await removeSegment(this.#fs, this.#dir, oldest.path)
+          this.#trimmed.push(oldest.path)
+        }
+        for (let path = this.#trimmed[0]; path !== undefined; path = this.#trimmed[0]) {
+          await removeSegment(this.#fs, this.#dir, path)
+          this.#trimmed.shift()
         }
       }),
     )
