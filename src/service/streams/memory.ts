@@ -13,7 +13,7 @@
  */
 import { open } from 'node:fs/promises'
 import type { StatementSync } from 'node:sqlite'
-import { Fault, messageOf } from '../../base/fault.ts'
+import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { DatabaseSync } from '../../base/sqlite.ts'
 import { MEMORY_LAYOUT, prepareLayout } from './memory-layout.ts'
@@ -170,13 +170,13 @@ export class MemoryFile {
     }
   }
 
-  /** Runs `work` as one transaction that is on disk when it returns. */
+  /** Runs `work` as one transaction that is on disk when it returns. @throws Fault `unavailable` */
   durably(work: () => void): void {
     try {
       this.#db.exec('PRAGMA synchronous = FULL')
       this.transaction(work)
     } catch (error) {
-      throw new Fault('unavailable', `cannot write ${this.#path}: ${messageOf(error)}`, { path: this.#path }, error)
+      throw this.#unwritable(error)
     } finally {
       this.#db.exec('PRAGMA synchronous = NORMAL')
     }
@@ -194,8 +194,13 @@ export class MemoryFile {
     }
   }
 
+  /** @returns rows changed. @throws Fault `unavailable` (locked, or the disk is full) */
   run(sql: string, ...values: (string | number | Uint8Array | null)[]): number {
-    return Number(this.statement(sql).run(...values).changes)
+    try {
+      return Number(this.statement(sql).run(...values).changes)
+    } catch (error) {
+      throw this.#unwritable(error)
+    }
   }
 
   statement(sql: string): StatementSync {
@@ -206,8 +211,18 @@ export class MemoryFile {
     return statement
   }
 
+  /** @throws Fault `unavailable` */
   exec(sql: string): void {
-    this.#db.exec(sql)
+    try {
+      this.#db.exec(sql)
+    } catch (error) {
+      throw this.#unwritable(error)
+    }
+  }
+
+  #unwritable(error: unknown): Fault {
+    if (isFault(error, 'unavailable')) return error
+    return new Fault('unavailable', `cannot write ${this.#path}: ${messageOf(error)}`, { path: this.#path }, error)
   }
 
   close(): void {

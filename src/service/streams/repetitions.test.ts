@@ -205,3 +205,24 @@ test('the answer to a repeated request names its dead letters and what was left 
     file.close()
   })
 })
+
+test('a file that somebody holds locked is a fault that passes, when opened and when written', async () => {
+  await withFile(async (at) => {
+    const file = new MemoryFile(at)
+    // Others are waited for; here that would only take time.
+    file.exec('PRAGMA busy_timeout = 0')
+    const log = openMemoryLog({ name: 's' })
+    const memory = await Repetitions.open(file, 's', log)
+    const other = new DatabaseSync(at)
+    other.exec('BEGIN IMMEDIATE')
+    const locked = (error: unknown) => isFault(error, 'unavailable') && /locked/.test(error.message)
+    await assert.rejects(memory.keep(0, 0), locked)
+    await assert.rejects(Repetitions.open(file, 'another', log), locked)
+    assert.throws(() => file.note('s', { paused: true }), locked)
+    other.exec('ROLLBACK')
+    await memory.keep(0, 0)
+    await Repetitions.open(file, 'another', log)
+    other.close()
+    file.close()
+  })
+})
