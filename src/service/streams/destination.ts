@@ -31,6 +31,7 @@ export interface DestinationOptions
     | 'upkeep'
     | 'indexPath'
     | 'onEvent'
+    | 'openWriter'
     | 'stream'
     | 'log'
     | 'repetitions'
@@ -92,7 +93,8 @@ export class Destination {
     const session = await duck.connect()
     const undo: (() => Promise<void> | void)[] = [() => session.close()]
     try {
-      const writer = await TableWriter.open(
+      const openWriter = options.openWriter ?? TableWriter.open
+      const writer = await openWriter(
         { catalog, io, session, clock },
         {
           definition,

@@ -21,6 +21,7 @@ import type { Log } from '../../log/log.ts'
 import { LogShares } from '../../table/shares.ts'
 import type { FeedEvent } from '../../table/table.ts'
 import type { UpkeepLoop } from '../../table/upkeep-loop.ts'
+import type { TableWriter } from '../../table/writer.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { type StreamDefinition, settingsFor } from './definition.ts'
 import { Destination } from './destination.ts'
@@ -40,6 +41,8 @@ export interface SharedParts {
   upkeep: UpkeepLoop
   indexPath: (name: string) => string
   onEvent: (event: FeedEvent) => void
+  /** Default: `TableWriter.open`. */
+  openWriter?: typeof TableWriter.open
 }
 
 export interface DestinationsOptions extends SharedParts {
