@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ConfigInput, parseConfig } from '../../src/app/config.ts'
 import { openEngine } from '../../src/app/engine.ts'
 import { homeAt } from '../../src/app/home.ts'
+import { replayWhileServing } from '../../src/app/replay.ts'
 import { Duck, literal } from '../../src/duck/duck.ts'
 import { startServer } from '../../src/http/http.ts'
 import { Profile } from '../profile.ts'
@@ -92,6 +93,7 @@ async function tidewater(config: ConfigInput): Promise<Running> {
     streams: engine.streams,
     clock: engine.clock,
     reader: engine,
+    replay: (request) => replayWhileServing(engine, request),
     host: '127.0.0.1',
     port: 0,
     keys: [],
