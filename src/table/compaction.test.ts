@@ -293,6 +293,41 @@ describe('compaction of a table that others change meanwhile', () => {
       assert.deepEqual(await scene.unreached(), [])
     }))
 
+  for (const nth of [1, 2, 3, 4]) {
+    test(`a file without a live row stays when a rollback before look ${nth} at the table brings its rows back`, () => {
+      let looks = 0
+      let meanwhile: (() => Promise<unknown>) | null = null
+      return inScene(
+        'upsert',
+        async (scene) => {
+          const { upkeep, other, commit } = scene
+          await commit(upsert('a', 1), upsert('b', 1))
+          await commit(upsert('c', 1))
+          const whole = (await other.load()).metadata['current-snapshot-id']
+          assert.ok(whole !== undefined)
+          await commit({ op: 'delete', row: { k: 'a' } }, { op: 'delete', row: { k: 'b' } })
+          meanwhile = () => other.rollback(whole)
+          await upkeep.turn()
+          assert.equal(meanwhile, null, 'the table was looked at so often')
+          assert.deepEqual(await scene.rows(), ['a1', 'b1', 'c1'])
+          assert.equal(await dataFiles(scene), 2)
+        },
+        {
+          catalog: (real) => ({
+            load: async (table) => {
+              const act = meanwhile
+              if (act !== null && ++looks === nth) {
+                meanwhile = null
+                await act()
+              }
+              return real.load(table)
+            },
+          }),
+        },
+      )
+    })
+  }
+
   test('a reply of the catalog that is lost at the swap leaves one snapshot, and nothing is removed for it', () => {
     let lose = false
     return inScene(

@@ -9,7 +9,7 @@
  * old ones are history, and an index that did not learn of it catches up. Files of one's own are removed at once when it is certain
  * that they were not committed, otherwise left to the removal of orphans.
  */
-import { assert, unreachable } from '../base/assert.ts'
+import { unreachable } from '../base/assert.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
@@ -54,8 +54,8 @@ interface Replacement {
   rebase(metadata: TableMetadata): Promise<Rebased>
   /** To be added with the data files; more of them may come with `rebase`. */
   deleteFiles: readonly DataFile[]
-  /** Asked while commits wait, with the index at the snapshot that is built upon. */
-  check?(context: IndexContext): Promise<void>
+  /** Asked while commits wait, with the index at the snapshot that is built upon: does what the work relies on still hold? */
+  holds?(context: IndexContext): Promise<boolean>
   /** Tells the index of it, which is at the snapshot that was built upon. */
   learn(context: IndexContext, committed: LoadedTable, snapshotId: bigint): Promise<void>
 }
@@ -90,7 +90,7 @@ export async function rewriteData(job: Job, { rewrite, drop }: CompactionChoice)
       removedPaths,
       deleteFiles: carry.deleteFiles,
       rebase: (now) => carry.to(now),
-      check: (context) => assertDead(context, drop),
+      holds: (context) => areDead(context, drop),
       learn: (context, committed, snapshotId) =>
         learnReplacement(context, { dataFiles, deleteFiles: carry.deleteFiles, removedPaths }, committed, snapshotId),
     })
@@ -99,14 +99,17 @@ export async function rewriteData(job: Job, { rewrite, drop }: CompactionChoice)
   }
 }
 
-/** Files are taken out unread, so the count is not trusted for that: the rows themselves are looked for. */
-async function assertDead({ session, index }: IndexContext, drop: readonly ScanTask[]): Promise<void> {
-  if (drop.length === 0) return
+/**
+ * Files are taken out unread, so the count is not trusted for that: the rows themselves are looked for. A rollback may have brought
+ * some back since the files were chosen.
+ */
+async function areDead({ session, index }: IndexContext, drop: readonly ScanTask[]): Promise<boolean> {
+  if (drop.length === 0) return true
   const paths = listLiteral(drop.map((task) => task.file.filePath))
   const rows = await session.value(
     `SELECT count(*) FROM (${index.live}) WHERE file IN (SELECT id FROM ${index.name('files')} WHERE list_contains(${paths}, path))`,
   )
-  assert(Number(rows) === 0, 'a file to be dropped has no live row')
+  return Number(rows) === 0
 }
 
 /** @throws Fault; then what was written is left to the removal of orphans */
@@ -212,7 +215,7 @@ class Swap {
           // An attempt before this one has certainly failed.
           await this.#remove(this.#manifests.splice(0))
           const rebased = await this.#replacement.rebase(now.metadata)
-          if (rebased.kind === 'kept') return this.#change(now)
+          if (rebased.kind === 'kept' && (await this.#stillHolds(now))) return this.#change(now)
           lost = true
           return null
         },
@@ -227,14 +230,16 @@ class Swap {
     return { kind: 'committed' }
   }
 
+  async #stillHolds(now: LoadedTable): Promise<boolean> {
+    const context = this.#job.kept.indexContext
+    if (context === null) return true
+    await catchUp(context, now)
+    return (await this.#replacement.holds?.(context)) ?? true
+  }
+
   async #change(now: LoadedTable) {
     const { kept } = this.#job
     const { io, clock } = kept.parts
-    const context = kept.indexContext
-    if (context !== null) {
-      await catchUp(context, now)
-      await this.#replacement.check?.(context)
-    }
     const { dataFiles, deleteFiles, removedPaths } = this.#replacement
     const offset =
       kept.logName === null
