@@ -23,7 +23,7 @@ function readersEnvironment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(kept), PATH: path.join(':'), npm_config_cache: join(folder, 'npm-cache') }
 }
 
-for (const page of ['README.md', 'docs/streams.md']) {
+for (const page of ['README.md', 'docs/streams.md', 'docs/from-firehose.md']) {
   test(`the commands of ${page} run in a fresh clone`, async () => {
     // Otherwise the first command would install into the folder that the copy shares with this one.
     const lock = createHash('sha256')
