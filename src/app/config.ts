@@ -73,7 +73,7 @@ const schema = z.strictObject({
       streamSettings,
     )
     .default({}),
-  /** What brings records to streams by itself, by name, see docs/streams.md. */
+  /** What brings records to streams by itself, by name, see docs/streams-sources.md. */
   sources: z.record(z.string().regex(STREAM_NAME), sourceSettings).default({}),
   http: z
     .strictObject({

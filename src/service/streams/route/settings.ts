@@ -32,7 +32,7 @@ function name(what: string, isName: (text: string) => boolean) {
 }
 
 const target = {
-  /** Expressions, see docs/streams.md. Absent: those of the stream's own table. */
+  /** Expressions, see docs/streams-records.md. Absent: those of the stream's own table. */
   database: name('database', isDatabaseName),
   table: name('table', isTableName),
   /** `insert`, `update` or `delete`, or an expression that gives one. What the sender says beside the record counts. */
