@@ -66,7 +66,8 @@ test('an endless loop costs the object that extractor alone, and the pool lives 
     `async function extract(s) { if (s.key === 'bad.jpg') for (;;); return { loop: s.key } }`,
   )
   const last = extractor('last', `async function extract(s) { return { last: s.key } }`)
-  await withPool({ extractors: [loop, last], limits: small }, async (pool) => {
+  // Long enough for a worker that begins on a busy machine.
+  await withPool({ extractors: [loop, last], limits: { ...small, timeMs: 1500 } }, async (pool) => {
     const keys = ['a.jpg', 'bad.jpg', 'b.jpg', 'c.jpg']
     const results = await Promise.all(keys.map((key) => pool.extract(task(key))))
     for (const [i, key] of keys.entries()) {
