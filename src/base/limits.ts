@@ -218,8 +218,8 @@ export const limits = {
   kafkaHeartbeatMs: 3_000,
   /** Dropped files: bytes read at a time, rows and bytes handed over at a time, and how long a file has held still at least. */
   fileReadBytes: 256 * KiB,
-  filePageRows: 2_000,
-  filePageBytes: 4 * MiB,
+  filePageRows: 5_000,
+  filePageBytes: 8 * MiB,
   fileQuietMsMax: 3600 * 1000,
   /** Files remembered as taken, of which the oldest that are gone are forgotten first, so many at a time. */
   filesRememberedMax: 1_000_000,
@@ -352,3 +352,9 @@ assert(
   limits.streamRequestBytesMax <= limits.transformWaitingBytesMax,
   'one full request must fit the wait for a worker',
 )
+assert(limits.filePageRows <= limits.streamRequestRecordsMax, 'one page of a file must fit a request')
+assert(
+  limits.filePageBytes + limits.streamRecordBytesMax <= limits.streamRequestBytesMax,
+  'one page must fit a request',
+)
+assert(limits.kafkaHeartbeatMs * 3 <= limits.kafkaSessionMs, 'some heartbeats may be lost before a member is')

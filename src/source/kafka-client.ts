@@ -59,7 +59,7 @@ interface Topic {
 export async function joinKafka(connection: KafkaConnection, signal: AbortSignal): Promise<KafkaMember> {
   const member = new Member(connection)
   try {
-    await member.join(signal)
+    await untilAborted(member.join(signal), signal)
     return member
   } catch (error) {
     await member.close()
@@ -137,6 +137,7 @@ class Member implements KafkaMember {
     this.#fetchApi = await this.#newestFetch()
     for (const client of [this.#group, this.#reader]) client.topics.trackAll(...this.#topics.keys())
     await this.#group.joinGroup({})
+    if (this.#closed) return
     const watch = () => {
       void this.#compare().finally(() => {
         if (!this.#closed) this.#watch = setTimeout(watch, limits.kafkaTopicsMs)
@@ -156,7 +157,8 @@ class Member implements KafkaMember {
     }
     signal.throwIfAborted()
     try {
-      const answers = await Promise.all([...byLeader].map(([leader, some]) => this.#fetchFrom(leader, some)))
+      const asked = [...byLeader].map(([leader, some]) => this.#fetchFrom(leader, some))
+      const answers = await untilAborted(Promise.all(asked), signal)
       return answers.flat()
     } catch (error) {
       throw faultOf(error, this.#connection)
@@ -331,6 +333,19 @@ class Member implements KafkaMember {
     if (leaderEpoch !== null) this.#epochs.set(`${partition.topicId}/${partition.partition}/${next}`, leaderEpoch)
     if (next !== from) this.#epochs.delete(`${partition.topicId}/${partition.partition}/${from}`)
     return { kind: 'messages', partition, messages, next, end: Math.max(end, next) }
+  }
+}
+
+/** Nobody waits for a broker that does not answer when the work is to end. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const aborted = () => reject(signal.reason)
+  signal.addEventListener('abort', aborted, { once: true })
+  if (signal.aborted) aborted()
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', aborted)
   }
 }
 
