@@ -98,7 +98,7 @@ const GRACE_MS = 6 * 3_600_000
 const SNAPSHOT_AGE_MS = 5 * 3_600_000
 /** A stopped process is not woken, and a late request does not arrive, when it is this late: within the grace of their files. */
 const LATEST_MS = GRACE_MS / 2
-/** What an outsider that commits as late as it may leaves of its time. */
+/** So much later than the grace an outsider commits, while orphans are looked for. */
 const LAST_MOMENT_MS = 60_000
 /** Slack of what is asked of the removal of orphans: a few stalls. */
 const SLACK_MS = 20 * 60_000
@@ -141,7 +141,7 @@ class Run {
   #zombie: Zombie | null = null
   /** Files that the removal of orphans has to find, when it has listed the table. */
   #overdue: string[] = []
-  /** It is between the look of an outsider at the clock and its last moment. */
+  /** An outsider waits for the removal of orphans to list files. */
   #lastMoment = false
   #outsideActs = 0
   #evolved = false
@@ -438,7 +438,6 @@ class Run {
     if (!prefix.endsWith('/data/')) return
     if (this.#lastMoment) {
       this.steps.note(`outside: ${await this.#outsider!.finishFirst()}`)
-      this.#clock.now += 2 * LAST_MOMENT_MS
     }
     this.#overdue = await this.#leftOver()
   }
@@ -507,14 +506,14 @@ class Run {
     await zombie.process.fall('gone', null)
   }
 
-  /** An outsider commits as late as it may, while the removal of orphans is at work, and a pause follows. */
+  /** An outsider commits files older than the grace just before the removal of orphans lists them: it is to see that they are used. */
   async #commitAtLastMoment(process: SimulatedProcess): Promise<void> {
     const outsider = this.#outsider!
     await this.#keep(process)
     if (outsider.begunMs === null) await outsider.begin()
     const begunMs = outsider.begunMs
     if (begunMs === null) return
-    this.#clock.now = Math.max(this.#clock.now, begunMs + GRACE_MS - LAST_MOMENT_MS)
+    this.#clock.now = Math.max(this.#clock.now, begunMs + GRACE_MS + LAST_MOMENT_MS)
     if (this.#zombie !== null) await this.#buryZombie()
     this.#lastMoment = true
     try {

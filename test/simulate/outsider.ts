@@ -155,13 +155,13 @@ export class Outsider {
     })
   }
 
-  /** Commits what it began first. Returns what it did. */
+  /** Commits what it began first, however long ago. Returns what it did. */
   async finishFirst(): Promise<string> {
     const begun = this.#begun.shift()
-    if (begun !== undefined) this.#begun.push(begun)
+    if (begun !== undefined) this.#begun.push({ ...begun, sinceMs: this.#parts.clock.nowMs() })
     const what = await this.#quietly(async () => {
       const table = await this.#parts.catalog.load(this.#parts.ident)
-      return (await this.#finish(table)) ? 'finish at the last moment' : 'finish: too late'
+      return (await this.#finish(table)) ? 'finish at the last moment' : 'finish: nothing left'
     })
     this.#count(what)
     return what
