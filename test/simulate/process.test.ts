@@ -4,7 +4,7 @@
  * `TIDEWATER_SEED` replays a run.
  */
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
@@ -17,6 +17,7 @@ import { openReader } from '../../src/app/reader.ts'
 import { openSql } from '../../src/app/sql.ts'
 import { cli, cliOk, inTempDir, sqlRows } from '../support/cli.ts'
 import { assertInStep, mutate } from './files.ts'
+import { lockCatalog } from './locked-catalog.ts'
 import { Random } from './random.ts'
 import { WatchProcess } from './watch-process.ts'
 
@@ -148,18 +149,6 @@ describe('watching', () => {
     })
   })
 })
-
-/** A child that holds the catalog file for a while. */
-async function lockCatalog(home: string, forMs: number): Promise<ChildProcess> {
-  const script = `const { DatabaseSync } = require('node:sqlite')
-    const database = new DatabaseSync(${JSON.stringify(path.join(home, 'catalog.db'))}, { timeout: 5000 })
-    database.exec('BEGIN EXCLUSIVE')
-    console.log('locked')
-    setTimeout(() => database.exec('ROLLBACK'), ${forMs})`
-  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  await new Promise((done) => child.stdout.once('data', done))
-  return child
-}
 
 describe('sharing a home', () => {
   test('a catalog locked by another process for a while is waited for, by writers and readers', async () => {
