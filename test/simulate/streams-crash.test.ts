@@ -16,7 +16,7 @@ import { runStream, type StreamRunReport, type StreamSabotage } from './streams-
 
 const one = process.env['TIDEWATER_SEED']
 const rounds = process.env['TIDEWATER_ROUNDS']
-const count = Number(rounds ?? 200)
+const count = Number(rounds ?? 150)
 const first = one === undefined ? (rounds === undefined ? 1 : Math.floor(Math.random() * 2 ** 30)) : Number(one)
 
 async function runSeed(seed: number): Promise<StreamRunReport> {
