@@ -5,7 +5,7 @@
 import { copyFile, mkdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { unreachable } from '../../src/base/assert.ts'
-import type { Fault } from '../../src/base/fault.ts'
+import { type Fault, isFault } from '../../src/base/fault.ts'
 import { Duck, type DuckSession } from '../../src/duck/duck.ts'
 import type { Catalog } from '../../src/iceberg/catalog/catalog.ts'
 import { PointerCatalog } from '../../src/iceberg/catalog/pointer-catalog.ts'
@@ -231,4 +231,20 @@ async function copied(from: string, to: string): Promise<boolean> {
   if (there === null) return false
   await copyFile(from, to)
   return true
+}
+
+/** How work ended: with an error, or well. */
+export type Ended = { error: unknown } | 'well'
+
+/** What may come of any step. */
+export function mayPass(error: unknown): boolean {
+  return isFault(error, 'unavailable') || isFault(error, 'commit-unknown') || isFault(error, 'conflict')
+}
+
+/** Never rejects. */
+export function ended(work: Promise<unknown>): Promise<Ended> {
+  return work.then(
+    () => 'well' as const,
+    (error: unknown) => ({ error }),
+  )
 }

@@ -13,7 +13,6 @@ import type { Catalog, TableIdent } from '../../src/iceberg/catalog/catalog.ts'
 import { PointerCatalog } from '../../src/iceberg/catalog/pointer-catalog.ts'
 import type { FileIO } from '../../src/iceberg/file/file.ts'
 import { storeIo } from '../../src/iceberg/file/store-io.ts'
-import type { Schema } from '../../src/iceberg/spec/table-metadata.ts'
 import { parseSpecText } from '../../src/iceberg/spec/term-text.ts'
 import type { Log } from '../../src/log/log.ts'
 import { openMemoryStore } from '../../src/store/memory.ts'
@@ -23,26 +22,24 @@ import { removeOrphans } from '../../src/table/orphans.ts'
 import type { TableDefinition, WriteMode } from '../../src/table/table.ts'
 import type { TableWriter } from '../../src/table/writer.ts'
 import { asText, type Entry, Model, type Row } from './commit-model.ts'
-import { type IndexLeft, SimulatedProcess, type Surroundings } from './commit-process.ts'
+import { type Ended, ended, type IndexLeft, mayPass, SimulatedProcess, type Surroundings } from './commit-process.ts'
 import { Referee } from './commit-referee.ts'
+import {
+  drawBounds,
+  drawOdds,
+  EVOLVED,
+  GRACE_MS,
+  IDENT,
+  LAST_MOMENT_MS,
+  LATEST_MS,
+  ROOT,
+  SCHEMA,
+  SLACK_MS,
+} from './commit-setting.ts'
 import { Killed, NO_ODDS, type Odds, SimulatedClock, Steps, seededRandomness } from './faulty.ts'
 import { SharedRows, SimulatedLocks } from './faulty-parts.ts'
 import { Outsider } from './outsider.ts'
 import { Random } from './random.ts'
-
-const ROOT = 'memory://lake'
-const IDENT = { namespace: ['default'], name: 'simulated' }
-
-const SCHEMA: Schema = {
-  type: 'struct',
-  'schema-id': 0,
-  fields: [
-    { id: 1, name: 'k', required: true, type: 'string' },
-    { id: 2, name: 'n', required: false, type: 'long' },
-    { id: 3, name: 'part', required: false, type: 'string' },
-  ],
-}
-const EVOLVED: Schema = { ...SCHEMA, fields: [...SCHEMA.fields, { id: 4, name: 'x', required: false, type: 'string' }] }
 
 /** A part made wrong on purpose, to see that it is found out. */
 export interface Sabotage {
@@ -92,19 +89,6 @@ export async function runSimulation(options: RunOptions): Promise<RunReport> {
     await rm(dir, { recursive: true, force: true })
   }
 }
-
-/** What orphans are given, and snapshots, in simulated time: pauses between two actions are up to a third of it. */
-const GRACE_MS = 6 * 3_600_000
-const SNAPSHOT_AGE_MS = 5 * 3_600_000
-/** A stopped process is not woken, and a late request does not arrive, when it is this late: within the grace of their files. */
-const LATEST_MS = GRACE_MS / 2
-/** So much later than the grace an outsider commits, while orphans are looked for. */
-const LAST_MOMENT_MS = 60_000
-/** Slack of what is asked of the removal of orphans: a few stalls. */
-const SLACK_MS = 20 * 60_000
-
-/** How work ended: with an error, or well. */
-type Ended = { error: unknown } | 'well'
 
 /** A process that was stopped in the middle of its work, while another took over. */
 interface Zombie {
@@ -156,28 +140,8 @@ class Run {
     this.#model = new Model(random.pick<WriteMode>(['upsert', 'upsert', 'upsert', 'insert-once', 'append']))
     this.#partitioned = random.chance(0.4)
     this.#remote = random.chance(0.4)
-    this.#odds = {
-      fail: random.pick([0, 0, 0.01, 0.03]),
-      lose: random.pick([0, 0.01, 0.08]),
-      swap: random.pick([0, 0.1, 0.3]),
-      stall: random.pick([0, 0.01]),
-      kill: random.pick([0, 0.005, 0.02]),
-      outside: random.pick([0, 0.01, 0.04]),
-      full: random.pick([0, 0, 0.004]),
-    }
-    this.#bounds = {
-      ...TABLE_BOUNDS,
-      filesPerStep: 2 + random.below(3),
-      // Where data files are full from the start and never worn, it is delete files that are merged.
-      ...random.pick([{ deadShare: 0.3 }, { deadShare: 0.6 }, { deadShare: 2, targetBytes: 1 }]),
-      manifestsMergeCount: 1 + random.below(4),
-      // By count, or by age alone.
-      snapshotsKeptMax: random.chance(0.6) ? 3 + random.below(6) : TABLE_BOUNDS.snapshotsKeptMax,
-      snapshotsKeptMin: 3,
-      snapshotAgeMaxMs: SNAPSHOT_AGE_MS,
-      orphanIntervalMs: 10 * 60_000,
-      orphanGraceMs: GRACE_MS,
-    }
+    this.#odds = drawOdds(random)
+    this.#bounds = drawBounds(random)
     const around = {
       outside: (life: number) => this.#outside(life),
       acts: (life: number) => this.#acts(life),
@@ -627,16 +591,4 @@ class Run {
       trace: this.steps.trace,
     }
   }
-}
-
-function mayPass(error: unknown): boolean {
-  return isFault(error, 'unavailable') || isFault(error, 'commit-unknown') || isFault(error, 'conflict')
-}
-
-/** Never rejects. */
-function ended(work: Promise<unknown>): Promise<Ended> {
-  return work.then(
-    () => 'well' as const,
-    (error: unknown) => ({ error }),
-  )
 }
