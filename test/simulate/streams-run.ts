@@ -22,6 +22,7 @@ import type { FeedEvent } from '../../src/table/table.ts'
 import { Killed, seededRandomness } from './faulty.ts'
 import { Random } from './random.ts'
 import { type FakeLake, FaultyMemory, fakeCatalog, fakeWriters, streamLogFs } from './streams-parts.ts'
+import { RealTables } from './streams-real.ts'
 import { type Form, Ledger, type Sender, sendersOf } from './streams-senders.ts'
 import { CALM, lifeClock, type StreamOdds, StreamSteps } from './streams-steps.ts'
 
@@ -33,6 +34,13 @@ export interface StreamSabotage {
   forgetsOffset?: boolean
 }
 
+export interface StreamRunOptions {
+  seed: number
+  sabotage?: StreamSabotage
+  /** Tables of DuckDB, writer and catalog, in place of those in memory that give the same promises. */
+  real?: boolean
+}
+
 export interface StreamRunReport {
   lives: number
   acknowledged: number
@@ -42,17 +50,19 @@ export interface StreamRunReport {
 }
 
 /** @throws whatever the check, or the code under test, found wrong */
-export async function runStream(seed: number, sabotage: StreamSabotage = {}): Promise<StreamRunReport> {
+export async function runStream({ seed, sabotage = {}, real = false }: StreamRunOptions): Promise<StreamRunReport> {
   const restore = seededRandomness(new Random(seed ^ 0x5eed))
   const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-simulate-streams-'))
   const run = new Run(seed, dir, sabotage)
   try {
+    if (real) await run.useRealTables()
     return await run.whole()
   } catch (error) {
     if (process.env['TIDEWATER_TRACE']) process.stderr.write(`${run.steps.trace.join('\n')}\n`)
     throw error
   } finally {
     await run.fall()
+    await run.real?.close()
     restore()
     await rm(dir, { recursive: true, force: true })
   }
@@ -66,6 +76,7 @@ interface Life {
 
 class Run {
   readonly steps: StreamSteps
+  real: RealTables | null = null
   readonly #dir: string
   readonly #sabotage: StreamSabotage
   readonly #random: Random
@@ -97,6 +108,13 @@ class Run {
     this.#form = { keyed: random.chance(0.5), parts: random.pick([1, 1, 3]), poison: random.chance(0.3) }
     this.#beside = random.chance(0.35)
     this.#senders = sendersOf(random, this.#form, this.#ledger)
+  }
+
+  async useRealTables(): Promise<void> {
+    const time = this.#time
+    this.real = await RealTables.open(this.#dir, { nowMs: () => time.ms, sleep: async () => undefined })
+    // What a real table refuses is another test's affair.
+    this.#form.poison = false
   }
 
   async whole(): Promise<StreamRunReport> {
@@ -176,6 +194,7 @@ class Run {
       deadLetters: new DeadLetters(letters, clock),
       backlog: new Backlog({ clock, dir: this.#dir, letters: { end: () => letters.end, position: () => letters.end } }),
       owners: new TableOwners(new Set()),
+      sources: () => [],
       configDir: this.#dir,
       notice: () => undefined,
       slots: { commit: new Slots(2) },
@@ -189,6 +208,7 @@ class Run {
       duck: { connect: async () => ({ close: () => undefined }) },
       io: { scratch },
       upkeep: { add: () => ({ due: () => undefined, remove: async () => undefined }) },
+      ...this.real?.of(steps),
     } as unknown as OpenStreamOptions
     const { keyed, parts } = this.#form
     const definition = parseStream('s', {
@@ -244,7 +264,7 @@ class Run {
     const { log } = stream.parts
     assert.equal(log.start, log.end, 'the log keeps nothing that is committed')
     const texts = (await entriesOf(letters)).map((text) => readTableChange(text).row)
-    this.#ledger.check(this.#lake, texts, this.#form)
+    this.#ledger.check((await this.real?.rows()) ?? this.#lake, texts, this.#form, this.real !== null)
     await this.#stop()
     await this.fall()
   }
