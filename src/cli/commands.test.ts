@@ -131,7 +131,7 @@ describe('the command line', { concurrency: 2 }, () => {
     const [shown] = documents(await cliOk(['deadletter', 'show', id.slice(0, 12), '--json', '--home', other]))
     assert.equal(shown?.['payload_text'], 'not even JSON')
     const letter = await cliOk(['deadletter', 'show', id.slice(0, 12), '--home', other])
-    assert.match(letter, /^id {13}[0-9a-f]{32}\nstage {10}source\n[\s\S]*\n\nnot even JSON\n$/)
+    assert.match(letter, /^id +[0-9a-f]{32}\nstage +source\n[\s\S]*\n\nnot even JSON\n$/)
     const { code, stdout } = await cli(['deadletter', 'replay', id, '--json', '--home', other])
     assert.deepEqual([code, JSON.parse(stdout)], [EXIT.partly, { replayed: 0, failed: 1, cut: 0 }])
     assertFails(
