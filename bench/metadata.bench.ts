@@ -1,12 +1,12 @@
 /**
  * Metadata of photos per second, and bytes read of each: our pool and our extractors in one thread, against Pillow and exifreader
- * over whole objects. Files are in the page cache.
+ * over whole objects, and exiv2. Files are in the page cache.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { against, atMost, type Bench, Contender, type Measure, Samples } from './harness.ts'
-import { pillow } from './peers.ts'
+import { exiv2, pillow } from './peers.ts'
 import { makePhotos } from './photos.ts'
 
 const BENCH = 'metadata'
@@ -24,6 +24,8 @@ export const metadata: Bench = {
     ]
     const peer = pillow(tell)
     if (peer !== null) contenders.push({ name: 'pillow, whole object', process: peer, work: 'read' })
+    const command = exiv2(tell)
+    if (command !== null) contenders.push({ name: 'exiv2', process: command, work: 'read' })
     try {
       const photos = await makePhotos(folder, options.quick ? 60 : 240)
       const bytes = photos.reduce((sum, photo) => sum + photo.sizeBytes, 0)
@@ -35,7 +37,8 @@ export const metadata: Bench = {
           const { ms, cpuMs, read } = await contender.process.ask({ do: contender.work, photos })
           if (round === 0) continue // Into the page cache, code compiled.
           rates[at]!.add((photos.length / Number(ms)) * 1000, Number(cpuMs), photos.length)
-          if (round === 1) for (const one of read as number[]) kib[at]!.add(one / 1024)
+          // What a command reads is not seen from here.
+          if (round === 1) for (const one of (read ?? []) as number[]) kib[at]!.add(one / 1024)
         }
       }
       const measures: Measure[] = []
@@ -46,6 +49,7 @@ export const metadata: Bench = {
         measures.push(
           theirs === undefined || measure === theirs ? measure : against(measure, theirs, ours ? AIM : undefined),
         )
+        if (kib[at]!.count === 0) continue
         const perPhoto = kib[at]!.measure(BENCH, `${work}: read of each`, contenders[at]!.name, 'KiB')
         measures.push(ours ? atMost(perPhoto, KIB_MAX) : perPhoto)
       }

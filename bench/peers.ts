@@ -1,4 +1,5 @@
-/** Peers in Python, found where the interop suites install them; null, said loudly, when they are not there. */
+/** Peers: in Python, found where the interop suites install them, and commands; null, said loudly, when they are not there. */
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
@@ -29,5 +30,11 @@ export function pillow(tell: (text: string) => void): Contender | null {
       PYTHONPATH: modules,
     })
   tell(`!! Pillow is not installed: NOT measured. pip install --target ${modules} pillow installs it.`)
+  return null
+}
+
+export function exiv2(tell: (text: string) => void): Contender | null {
+  if (spawnSync('exiv2', ['--version']).status === 0) return Contender.node('exiv2', 'exiv2.ts')
+  tell('!! exiv2 is not installed: NOT measured. apt-get install exiv2 installs it.')
   return null
 }

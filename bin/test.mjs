@@ -14,7 +14,7 @@ const slowFolders = ['test/interop/', 'test/simulate/']
 /** Test files at once; each may use more than one thread. */
 const concurrency = 2
 /** One test fails after so long, and the whole run. */
-const quick = { limitMs: 180_000, runMs: 600_000 }
+const quick = { limitMs: 240_000, runMs: 780_000 }
 const slow = { limitMs: 480_000, runMs: 660_000 }
 
 const filters = process.argv.slice(2).filter((arg) => !arg.startsWith('-'))
