@@ -28,7 +28,7 @@ const SEEDS = 200
 const count = one === undefined ? Number(rounds ?? SEEDS) : 1
 const first = one === undefined ? (rounds === undefined ? 1 : Math.floor(Math.random() * 2 ** 30)) : Number(one)
 /** On a busy machine fewer seeds are run; what is asked of them is less then. */
-const TIME_MS = 300_000
+const TIME_MS = 200_000
 
 /** How often each kind of thing happens at least over all seeds: a run in which nothing happens proves nothing. */
 const LEAST: Record<string, number> = {
