@@ -12,11 +12,12 @@
  * Crash story: killed between the plan and its end, the next run writes the plan's objects that are lacking; killed before the plan,
  * nothing was written.
  */
-import { DatabaseSync } from 'node:sqlite'
+
 import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
+import { DatabaseSync } from '../../base/sqlite.ts'
 import { readTableChange } from '../../change/table-change.ts'
 import type { Log, LogEntry } from '../../log/log.ts'
 import type { Store } from '../../store/store.ts'

@@ -11,10 +11,11 @@
  *
  * Crash story: killed between the last row and the mark, the file is read again and nothing of it is new.
  */
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import type { StatementSync } from 'node:sqlite'
 import { Fault, messageOf } from '../../../base/fault.ts'
 import { sha256Hex } from '../../../base/hash.ts'
 import { limits } from '../../../base/limits.ts'
+import { DatabaseSync } from '../../../base/sqlite.ts'
 
 export interface FileIdentity {
   /** From the directory, with `/`. */
