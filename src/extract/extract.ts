@@ -25,11 +25,16 @@ export interface ExtractSubject {
   sniffed: string | null
 }
 
+/** A JSON Schema of draft 2020-12, as data. */
+export type JsonSchema = { readonly [keyword: string]: Json }
+
 export interface Extractor {
   /** Name under which faults are reported: lower case, `a-z0-9-`. */
   readonly name: string
   /** Raised when the facts change for the same bytes. */
   readonly version: number
+  /** What `extract` gives: a schema of the whole object that it returns. */
+  readonly schema?: JsonSchema
   appliesTo(subject: ExtractSubject): boolean
   /** Facts to merge at the top level of the object's metadata, e.g. `{ image: {…} }`. */
   extract(subject: ExtractSubject, bytes: ByteSource): Promise<{ [key: string]: Json }>

@@ -3,7 +3,7 @@ import { basename, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Fault, messageOf } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
-import type { Extractor } from './extract.ts'
+import type { Extractor, JsonSchema } from './extract.ts'
 import type { ExtractorModule } from './protocol.ts'
 
 /**
@@ -27,7 +27,7 @@ export async function loadExtractor({ module, name: givenName }: ExtractorModule
     typeof loaded['default'] === 'object' && loaded['default'] !== null
       ? (loaded['default'] as { [key: string]: unknown })
       : loaded
-  const { appliesTo, extract, version = 1 } = given
+  const { appliesTo, extract, version = 1, schema } = given
   const name = givenName ?? given['name'] ?? nameOf(path)
   if (typeof appliesTo !== 'function' || typeof extract !== 'function') {
     throw new Fault(
@@ -50,9 +50,13 @@ export async function loadExtractor({ module, name: givenName }: ExtractorModule
       `The extractor module ${path} has the version ${String(version)}: expected a whole number.`,
     )
   }
+  if (schema !== undefined && (typeof schema !== 'object' || schema === null || Array.isArray(schema))) {
+    throw new Fault('invalid', `The extractor module ${path} has a schema that is no object: expected a JSON Schema.`)
+  }
   return {
     name,
     version,
+    ...(schema === undefined ? {} : { schema: schema as JsonSchema }),
     appliesTo: (subject) => Boolean(appliesTo.call(given, subject)),
     extract: async (subject, bytes) => factsOf(await extract.call(given, subject, bytes)),
   }
