@@ -53,7 +53,11 @@ export interface Extraction {
   metadata: { [key: string]: Json }
   faults: ExtractFault[]
   bytesRead: number
+  /** Versions of the extractors that applied, by name, whether they gave facts or failed. Absent: the bytes could not be had. */
+  extractors?: ExtractorVersions
 }
+
+export type ExtractorVersions = { readonly [name: string]: number }
 
 /** Fetches bytes [start, end) of one object; both lie inside it, and exactly that many bytes must come back. */
 export type RangeReader = (start: number, end: number) => Promise<Uint8Array>

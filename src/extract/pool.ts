@@ -309,7 +309,7 @@ class Pool implements ExtractPool {
 
   #finish(job: Job): void {
     if (!this.#jobs.delete(job.id)) return
-    job.resolve(mergeOutcomes(job.outcomes, job.bytesRead))
+    job.resolve(mergeOutcomes(job.outcomes, job.bytesRead, this.extractors))
   }
 
   #reject(job: Job, fault: Fault): void {

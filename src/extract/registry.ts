@@ -8,7 +8,7 @@ import { Fault, isFault, messageOf } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
 import { canonical, canonicalBounds, canonicalFacts, type Facts, TRUNCATED } from './canonical.ts'
 import { exifExtractor } from './exif-extractor.ts'
-import type { ExtractFault, Extraction, Extractor, ExtractSubject } from './extract.ts'
+import type { ExtractFault, Extraction, Extractor, ExtractorVersions, ExtractSubject } from './extract.ts'
 import { imageExtractor } from './image-extractor.ts'
 import { sniff } from './sniff.ts'
 import type { BoundedSource } from './source.ts'
@@ -91,8 +91,12 @@ export async function sniffSubject(fields: SubjectFields, source: BoundedSource)
   return { ...fields, sniffed: fields.sizeBytes === 0 ? null : await sniff(await source.head()) }
 }
 
-/** Joins outcomes, in order. */
-export function mergeOutcomes(outcomes: readonly Outcome[], bytesRead: number): Extraction {
+/** Joins outcomes, in order. @param known name and version of the extractors that there are */
+export function mergeOutcomes(
+  outcomes: readonly Outcome[],
+  bytesRead: number,
+  known: readonly { name: string; version: number }[],
+): Extraction {
   const faults: ExtractFault[] = []
   const metadata: Facts = {}
   const truncated: Json[] = []
@@ -110,9 +114,23 @@ export function mergeOutcomes(outcomes: readonly Outcome[], bytesRead: number): 
   if (truncated.length > 0) metadata[TRUNCATED] = truncated
   // Facts of a newer object must not be stored under the older one's etag.
   if (faults.some((fault) => fault.kind === 'superseded')) return { metadata: {}, faults, bytesRead }
+  const extractors = versionsOf(outcomes, known)
   const bytesAtMost = outcomes.reduce((sum, outcome) => sum + outcome.bytesAtMost, 0)
   const fits = bytesAtMost <= canonicalBounds.bytesMax
-  return { metadata: fits ? metadata : canonicalFacts(metadata), faults, bytesRead }
+  return {
+    metadata: fits ? metadata : canonicalFacts(metadata),
+    faults,
+    bytesRead,
+    ...(faults.some(({ extractor }) => extractor === 'read') ? {} : { extractors }),
+  }
+}
+
+function versionsOf(
+  outcomes: readonly Outcome[],
+  known: readonly { name: string; version: number }[],
+): ExtractorVersions {
+  const applied = new Set(outcomes.map(({ extractor }) => extractor))
+  return Object.fromEntries(known.flatMap(({ name, version }) => (applied.has(name) ? [[name, version]] : [])))
 }
 
 /** All extractors on one object, in this thread and without a time limit: for tests, tools and the workers' inner loop. */
@@ -131,5 +149,5 @@ export async function extractFacts(
   } catch (error) {
     outcomes.push(failed('read', error))
   }
-  return mergeOutcomes(outcomes, source.bytesRead)
+  return mergeOutcomes(outcomes, source.bytesRead, extractors)
 }

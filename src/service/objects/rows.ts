@@ -87,11 +87,17 @@ export function contentRow(event: ObjectEvent, metadata: Json, mapped: MappedRow
   }
 }
 
+/** The member of the metadata that says which versions of which extractors made it. */
+export const EXTRACTORS = '_extractors'
+
 /** An extraction as the object's metadata document. */
 export function metadataOf(extraction: Extraction): { [key: string]: Json } {
-  if (extraction.faults.length === 0) return extraction.metadata
+  const { extractors } = extraction
+  const metadata =
+    extractors === undefined ? extraction.metadata : { ...extraction.metadata, [EXTRACTORS]: { ...extractors } }
+  if (extraction.faults.length === 0) return metadata
   return {
-    ...extraction.metadata,
+    ...metadata,
     faults: extraction.faults.map(({ extractor, kind, message }) => ({ extractor, kind, message })),
   }
 }
