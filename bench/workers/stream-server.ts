@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ConfigInput, parseConfig } from '../../src/app/config.ts'
 import { openEngine } from '../../src/app/engine.ts'
 import { homeAt } from '../../src/app/home.ts'
+import { reextractPart } from '../../src/app/reextract.ts'
 import { replayWhileServing } from '../../src/app/replay.ts'
 import { Duck, literal } from '../../src/duck/duck.ts'
 import { startServer } from '../../src/http/http.ts'
@@ -94,6 +95,7 @@ async function tidewater(config: ConfigInput): Promise<Running> {
     clock: engine.clock,
     reader: engine,
     replay: (request) => replayWhileServing(engine, request),
+    reextract: (request) => reextractPart(engine, request),
     host: '127.0.0.1',
     port: 0,
     keys: [],

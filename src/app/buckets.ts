@@ -7,6 +7,7 @@
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
 import type { Extraction } from '../extract/extract.ts'
 import { type ExtractPool, type ExtractTask, openExtractPool, storeReader } from '../extract/pool.ts'
@@ -31,7 +32,13 @@ export function openExtractors(
     module: path.resolve(configDir, module),
     ...(name === undefined ? {} : { name }),
   }))
-  return openExtractPool({ extractors, workers: objects.workers ?? availableParallelism(), onWarning })
+  return openExtractPool({
+    extractors,
+    workers: objects.workers ?? availableParallelism(),
+    onWarning,
+    // A window of the stage, and what is made anew beside it.
+    limits: { window: limits.extractWindow + limits.reextractAtOnce },
+  })
 }
 
 export class Buckets {
@@ -43,6 +50,11 @@ export class Buckets {
   constructor(pool: ExtractPool, directories: KnownDirectories) {
     this.#pool = pool
     this.#directories = directories
+  }
+
+  /** Names and versions of the extractors that objects of these buckets go through. */
+  get extractors(): readonly { name: string; version: number }[] {
+    return this.#pool.extractors
   }
 
   /**

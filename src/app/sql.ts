@@ -1,7 +1,13 @@
 /** SQL over the tables of a home, with the ready views; and what changing tables by SQL must know of those who write them. */
 import { formatIdent, parseIdent } from '../iceberg/catalog/catalog.ts'
 import type { TableMetadata } from '../iceberg/spec/table-metadata.ts'
-import { openQuerySession, type QuerySession, type SqlWrites, type TableOwner } from '../query/query.ts'
+import {
+  openQuerySession,
+  type QueryBounds,
+  type QuerySession,
+  type SqlWrites,
+  type TableOwner,
+} from '../query/query.ts'
 import { COALESCED_VIEW, coalescedViewSql } from '../service/objects/view.ts'
 import { storedStreams } from '../service/streams/stored-streams.ts'
 import { parseStream, type StreamDefinition, streamLogName } from '../service/streams/streams.ts'
@@ -11,7 +17,11 @@ import { checkProperties } from '../table/write-settings.ts'
 import { tablesByLog } from './object-tables.ts'
 import type { Reader } from './reader.ts'
 
-export function openSql(reader: Pick<Reader, 'catalog' | 'io' | 'clock'>, writes?: SqlWrites): Promise<QuerySession> {
+export function openSql(
+  reader: Pick<Reader, 'catalog' | 'io' | 'clock'>,
+  writes?: SqlWrites,
+  bounds?: Partial<QueryBounds>,
+): Promise<QuerySession> {
   const { catalog, io, clock } = reader
   return openQuerySession({
     catalog,
@@ -19,6 +29,7 @@ export function openSql(reader: Pick<Reader, 'catalog' | 'io' | 'clock'>, writes
     clock,
     views: { [COALESCED_VIEW]: coalescedViewSql },
     ...(writes === undefined ? {} : { writes }),
+    ...(bounds === undefined ? {} : { bounds }),
   })
 }
 

@@ -136,6 +136,17 @@ export const limits = {
   /** Objects in flight to the extractor workers. */
   extractWindow: 256,
 
+  /**
+   * Rows made anew beside live events: at once, found by one statement, in the part of one request (or for so long), and passed on
+   * before their commit is waited for.
+   */
+  reextractAtOnce: 16,
+  reextractPageRows: 10_000,
+  reextractPartRows: 1_000,
+  reextractPartMs: 15_000,
+  reextractStatementMs: 600_000,
+  reextractWaitingMax: 20_000,
+
   /** What a worker thread's death may tell, in characters. */
   threadMessageMax: 2_000,
 

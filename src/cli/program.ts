@@ -8,6 +8,7 @@ import { EXIT, reportFailure, reportUsage } from './exit.ts'
 import { addGenerate } from './generate.ts'
 import { addIngest } from './ingest.ts'
 import { addQuickstart } from './quickstart.ts'
+import { addReextract } from './reextract.ts'
 import { addSql } from './sql.ts'
 import { addStart } from './start.ts'
 import { addStream } from './stream.ts'
@@ -33,6 +34,7 @@ export function buildProgram(json = false): Command {
   addSql(program)
   addTable(program)
   addDeadletter(program)
+  addReextract(program)
   addGenerate(program)
   addDoctor(program)
   addCompletion(program)

@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
+import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import { KeyFile, Metrics, PORT_DEFAULT, type Server, startServer } from '../http/http.ts'
@@ -79,6 +80,7 @@ async function serve(
     clock: engine.clock,
     reader: engine,
     replay: (request) => replayWhileServing(engine, request),
+    reextract: (request) => reextractPart(engine, request),
     host: options.host ?? config.http.host,
     port: Number(port),
     keys: keys.current,

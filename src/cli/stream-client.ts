@@ -1,4 +1,5 @@
 /** The streams API as a program calls it: by URL, or on a home that no server holds. */
+import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
 import { Fault, messageOf } from '../base/fault.ts'
 import { startServer } from '../http/http.ts'
@@ -22,7 +23,8 @@ export interface StreamClient {
 
 const CALL_MS = 60_000
 
-export function clientAt(apiUrl: string, apiKey: string | undefined): StreamClient {
+/** @param callMs what one call may take */
+export function clientAt(apiUrl: string, apiKey: string | undefined, callMs: number = CALL_MS): StreamClient {
   const base = apiUrl.replace(/\/+$/, '').replace(/\/v1$/, '')
   if (!/^https?:\/\/[^/]+/.test(base)) throw new Fault('invalid', `--api-url: expected http://…, got "${apiUrl}"`)
   const secret = apiKey ?? process.env['TIDEWATER_API_KEY']
@@ -32,7 +34,7 @@ export function clientAt(apiUrl: string, apiKey: string | undefined): StreamClie
         const response = await fetch(`${base}${path}`, {
           method,
           headers: { ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }), ...headers },
-          signal: AbortSignal.timeout(CALL_MS),
+          signal: AbortSignal.timeout(callMs),
           ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Uint8Array(body) }),
         })
         return { status: response.status, reason: response.statusText, text: await response.text() }
@@ -60,6 +62,7 @@ export async function withClient(options: ClientOptions, work: (client: StreamCl
       clock,
       reader: engine,
       replay: (request) => replayWhileServing(engine, request),
+      reextract: (request) => reextractPart(engine, request),
       host: '127.0.0.1',
       port: 0,
       keys: [],

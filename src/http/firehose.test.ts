@@ -394,6 +394,7 @@ test('tags and the state of encryption are kept, and all of it outlives a restar
     const server = await startServer({
       ...options,
       replay: () => assert.fail('nothing is sent again'),
+      reextract: () => assert.fail('nothing is made anew'),
       onUnexpected: (error) => assert.fail(String(error)),
     })
     try {

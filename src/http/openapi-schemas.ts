@@ -134,6 +134,25 @@ export const schemas = {
     cut: { ...whole, description: 'letters whose bytes were cut and cannot be sent' },
     next: { type: ['string', 'null'], description: 'where the next part begins; null: that was all' },
   }),
+  ReextractRequest: closed(
+    {
+      where: { ...text, description: 'SQL condition over the content table; absent: rows that older versions made' },
+      extractor: { ...text, description: 'only rows that its present version has not made' },
+      dryRun: { type: 'boolean', description: 'only count the rows' },
+      restart: { type: 'boolean', description: 'begin with the first row, wherever an earlier run has ended' },
+    },
+    [],
+  ),
+  Reextracted: closed({
+    rows: { ...whole, description: 'rows that the run is about' },
+    passed: { ...whole, description: 'rows that it has gone past, in earlier parts too' },
+    done: { ...whole, description: 'rows of this part made anew' },
+    faults: { ...whole, description: 'those of them in which an extractor failed' },
+    unread: { ...whole, description: 'rows whose object could not be read, which stay as they were' },
+    overtaken: { ...whole, description: 'rows whose object is gone or was replaced meanwhile' },
+    isDone: { type: 'boolean' },
+    examples: list(closed({ subject: text, message: text })),
+  }),
   StreamStatus: closed({
     name: text,
     createdAt: { type: 'string' },

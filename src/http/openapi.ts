@@ -203,6 +203,13 @@ export function openApi(): object {
           responses: answers('what became of them', ref('Replayed')),
         },
       },
+      '/v1/reextract': {
+        post: {
+          summary: 'make a part of the content rows anew by the extractors of now; ask again until it is done',
+          requestBody: { content: json(ref('ReextractRequest')) },
+          responses: answers('how far it has come', ref('Reextracted')),
+        },
+      },
       '/v1/streams/{name}/record': { put: put('one record', ref('OneRecord'), ref('RecordId')) },
       '/v1/streams/{name}/records': {
         put: put('several records', ref('SeveralRecords'), ref('RecordIds')),

@@ -1,6 +1,6 @@
 /**
  * What operators ask of streams while they live: hold commits back and let them go, commit now, other settings, what comes in; and dead
- * letters sent again.
+ * letters sent again, and content rows made anew.
  */
 import { z } from 'zod'
 import { Fault } from '../base/fault.ts'
@@ -17,6 +17,16 @@ const replayAsked = z.strictObject({
   stage: z.string().optional(),
   stream: z.string().optional(),
   after: z.string().max(400).optional(),
+})
+
+const reextractAsked = z.strictObject({
+  where: z
+    .string()
+    .max(limits.queryTextBytesMax / 4)
+    .optional(),
+  extractor: z.string().max(64).optional(),
+  dryRun: z.boolean().optional(),
+  restart: z.boolean().optional(),
 })
 
 export function addOperationsApi(context: Context): void {
@@ -51,6 +61,17 @@ export function addOperationsApi(context: Context): void {
       if (asked.success) return options.replay(asked.data)
       const problems = asked.error.issues.map(({ path, message }) => `${path.join('.') || '(top)'}: ${message}`)
       throw new Fault('invalid', `expected {"ids", "stage", "stream", "after"}, each or none: ${problems.join('; ')}`)
+    }),
+  )
+  app.post('/v1/reextract', { onRequest: gate.enter('admin', 'all') }, async (request) =>
+    withBody(context, request, async (body) => {
+      const asked = reextractAsked.safeParse(body.length === 0 ? {} : jsonOf(body))
+      if (asked.success) return options.reextract(asked.data)
+      const problems = asked.error.issues.map(({ path, message }) => `${path.join('.') || '(top)'}: ${message}`)
+      throw new Fault(
+        'invalid',
+        `expected {"where", "extractor", "dryRun", "restart"}, each or none: ${problems.join('; ')}`,
+      )
     }),
   )
 }

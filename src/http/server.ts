@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto'
 import Fastify, { type FastifyRequest } from 'fastify'
 import type { Reader } from '../app/reader.ts'
+import type { ReextractPart, ReextractRequest } from '../app/reextract.ts'
 import type { ReplayPart, ReplayRequest } from '../app/replay.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
@@ -39,6 +40,8 @@ export interface ServerOptions {
   reader: Pick<Reader, 'catalog' | 'io' | 'clock'>
   /** Sends a part of the open dead letters again. */
   replay: (request: ReplayRequest) => Promise<ReplayPart>
+  /** Makes a part of the content rows anew. */
+  reextract: (request: ReextractRequest) => Promise<ReextractPart>
   host: string
   /** 0: one that is free. */
   port: number

@@ -1,6 +1,7 @@
 /** The HTTP server on an engine in a temporary home, within this process. */
 
 import type { ConfigInput } from '../../src/app/config.ts'
+import { reextractPart } from '../../src/app/reextract.ts'
 import { replayWhileServing } from '../../src/app/replay.ts'
 import { type ServerOptions, startServer } from '../../src/http/http.ts'
 import { type EngineBench, withEngine } from './engine-bench.ts'
@@ -34,6 +35,7 @@ export async function withServer(
       clock,
       reader: bench.engine,
       replay: (request) => replayWhileServing(bench.engine, request),
+      reextract: (request) => reextractPart(bench.engine, request),
       host: '127.0.0.1',
       port: 0,
       keys: [],

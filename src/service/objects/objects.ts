@@ -18,13 +18,16 @@ import { type ObjectEvent, objectEventText, readObjectEvent } from '../../change
 import type { TableChangeEntry } from '../../change/table-change.ts'
 import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
-import type { DeadLetter, DeadLetters } from '../deadletter/deadletter.ts'
+import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges, appendTexts } from './append.ts'
 import type { Difference } from './compare.ts'
+import { lettersOf, toldFaults } from './letters.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
+import { type KeptFacts, type Redone, redo } from './redo.ts'
 import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
+import { isSameTip } from './version-order.ts'
 import { type Effect, type VersionState, visible } from './version-state.ts'
-import type { AppliedEvent, Unread, VersionStore } from './version-store.ts'
+import type { AppliedEvent, VersionStore } from './version-store.ts'
 
 export interface ObjectsParts {
   objects: Log
@@ -35,8 +38,11 @@ export interface ObjectsParts {
   deadLetters: DeadLetters
   clock: Clock
   mapping: ContentMapping
-  /** Facts of the bytes that a `create` event names. Never throws for what is wrong with the object. */
-  extract: (event: ObjectEvent) => Promise<Extraction>
+  /**
+   * Facts of the bytes that a `create` event names. Never throws for what is wrong with the object.
+   * @param kept of its row as it is: what costs much and holds still is taken from there
+   */
+  extract: (event: ObjectEvent, kept?: KeptFacts) => Promise<Extraction>
   onProgress?: (counts: ObjectsCounts) => void
 }
 
@@ -148,6 +154,15 @@ export class ObjectsService {
     return this.counts.extractFaults - faultsBefore
   }
 
+  /** Makes the content row of one version anew from its bytes, also while the stage runs; see `redo.ts`. */
+  redo(version: VersionKey, kept?: KeptFacts): Promise<Redone> {
+    return redo(
+      { ...this.#parts, change: (event, extraction) => this.#changeOf(event, extraction, this.#position) },
+      version,
+      kept,
+    )
+  }
+
   async #follow(onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
     const { objects, clock } = this.#parts
     const { signal } = this.#stop
@@ -223,38 +238,24 @@ export class ObjectsService {
 
   async #contentChange(event: ObjectEvent, input: number): Promise<TableChangeEntry> {
     const extraction = await this.#parts.extract(event)
+    const change = this.#changeOf(event, extraction, input)
+    const letters = toldFaults(extraction.faults)
+    if (letters.length > 0) {
+      this.counts.extractFaults++
+      await this.#parts.deadLetters.add(lettersOf({ event, letters }))
+      this.#parts.versions.setUnread(event, { event, letters })
+    } else this.#parts.versions.setUnread(event, null)
+    return change
+  }
+
+  #changeOf(event: ObjectEvent, extraction: Extraction, input: number): TableChangeEntry {
     const metadata = metadataOf(extraction)
     const mapped = this.#map(metadata)
     this.counts.extracted++
     this.counts.bytesRead += extraction.bytesRead
     this.counts.castErrors += mapped.castErrors.length
-    if (extraction.faults.length > 0) {
-      this.counts.extractFaults++
-      const letters = extraction.faults.map(({ extractor, kind, message }) => ({
-        code: kind,
-        reason: `${extractor}: ${message}`,
-      }))
-      await this.#parts.deadLetters.add(lettersOf({ event, letters }))
-      this.#parts.versions.setUnread(event, { event, letters })
-    } else this.#parts.versions.setUnread(event, null)
     return { input, op: 'upsert', row: contentRow(event, metadata, mapped, this.#parts.mapping.includeRawMetadata) }
   }
-}
-
-function lettersOf({ event, letters }: Unread): DeadLetter[] {
-  return letters.map(({ code, reason }) => ({
-    stage: 'extract',
-    stream: 'objects',
-    code,
-    reason,
-    payload: Buffer.from(JSON.stringify(event)),
-    subject: `${event.bucket}/${event.key}@${event.versionId}`,
-  }))
-}
-
-/** Tags and classes may have changed since; the bytes are those of one event. */
-function isSameTip(one: ObjectEvent, other: ObjectEvent): boolean {
-  return (['kind', 'name', 'time', 'sequencer', 'etag'] as const).every((member) => one[member] === other[member])
 }
 
 function inventoryChange(input: number, state: VersionState): TableChangeEntry {

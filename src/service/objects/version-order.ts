@@ -39,6 +39,11 @@ export function isSameEvent(one: ObjectEvent, other: ObjectEvent): boolean {
   )
 }
 
+/** Is it the same event that decides? Tags and classes may have changed since; the bytes are those of one event. */
+export function isSameTip(one: ObjectEvent, other: ObjectEvent): boolean {
+  return (['kind', 'name', 'time', 'sequencer', 'etag'] as const).every((member) => one[member] === other[member])
+}
+
 /** Events whose sequencers compare have the same; those without any come first. */
 function sourceWithOrder(event: ObjectEvent): string {
   return sequencerOfEvent(event) === undefined ? '' : event.source
