@@ -3,11 +3,11 @@
  * footer say what the manifest says? Pages are not read: what is wrong in them is found by reading the table.
  */
 import { stat } from 'node:fs/promises'
+import { eachAtOnce } from '../base/each-at-once.ts'
 import { isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { type DuckSession, listLiteral } from '../duck/duck.ts'
 import type { LoadedTable } from '../iceberg/catalog/catalog.ts'
-import { eachAtOnce } from '../iceberg/file/each-at-once.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { ancestors } from '../iceberg/spec/history.ts'

@@ -7,6 +7,7 @@
  * wrong one that a snapshot does.
  */
 import { mkdir, rm } from 'node:fs/promises'
+import { eachAtOnce } from '../../base/each-at-once.ts'
 import { uuidv7 } from '../../base/ids.ts'
 import { limits } from '../../base/limits.ts'
 import { type DuckSession, ident, literal } from '../../duck/duck.ts'
@@ -15,7 +16,6 @@ import { withoutTrailingSlash } from '../spec/metadata-json.ts'
 import { partitionColumns } from '../spec/partition.ts'
 import type { PartitionSpec, Schema } from '../spec/table-metadata.ts'
 import { type CopiedFile, copiedFile, dataFileOf, splitOffsetsOf } from './data-file.ts'
-import { eachAtOnce } from './each-at-once.ts'
 import type { FileIO } from './file.ts'
 import { checkParquetSchema, checkRequired, countNans } from './parquet-check.ts'
 import { castColumn, duckNames, fieldIds, parquetLeaves } from './parquet-types.ts'

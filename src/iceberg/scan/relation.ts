@@ -5,10 +5,11 @@
  * some, made of the rows of its delete files whose path is the data file's letter by letter, and asked by the row's position:
  * nearly as fast as no deletes at all, where an anti-join would take three times as long.
  */
+
+import { eachAtOnce } from '../../base/each-at-once.ts'
 import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { type DuckSession, ident, listLiteral, literal } from '../../duck/duck.ts'
-import { eachAtOnce } from '../file/each-at-once.ts'
 import type { FileIO } from '../file/file.ts'
 import { duckNames } from '../file/parquet-types.ts'
 import { DELETE_FILE_PATH, DELETE_POS } from '../file/position-deletes.ts'
