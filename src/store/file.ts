@@ -20,7 +20,7 @@ import { type EtagKind, Md5Cache, statEtag } from './etag.ts'
 import { keyProblem, splitPrefix, versionKey } from './key-path.ts'
 import { type Located, locate, locateFolder, locateForWrite, requireRoot, statFile, storeFault } from './locate.ts'
 import { readRange } from './range.ts'
-import type { GetOptions, ObjectInfo, Store } from './store.ts'
+import type { GetOptions, ListOptions, ObjectInfo, Store } from './store.ts'
 import { sweepFolder } from './sweep.ts'
 import { type OnSkip, type WalkedFile, walk } from './walk.ts'
 
@@ -145,7 +145,7 @@ class FileStoreAdapter implements FileStore {
     return found.path
   }
 
-  async *list(prefix = ''): AsyncGenerator<ObjectInfo> {
+  async *list(prefix = '', { after = '' }: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     const { folder, rest } = splitPrefix(prefix)
     // No key begins so.
     if (folder !== '' && keyProblem(folder.slice(0, -1)) !== null) return
@@ -155,6 +155,7 @@ class FileStoreAdapter implements FileStore {
     }
     let batch: WalkedFile[] = []
     for await (const file of walk(this.root, folder, rest, this.#options.onSkip)) {
+      if (file.key <= after) continue
       batch.push(file)
       if (batch.length < limits.storeStatsAtOnce) continue
       yield* await this.#describeAll(batch)

@@ -2,14 +2,12 @@
  * A store in memory, for tests and simulation: the same contract as `file`, and versions as S3 keeps them: each put
  * makes one, a delete hides the key and keeps its versions. Nothing is durable and nothing is bounded.
  */
-import { mkdir, mkdtemp, readFile, rm, unlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { Fault, systemCode } from '../base/fault.ts'
-import { md5Hex, sha256Hex } from '../base/hash.ts'
+import { Fault } from '../base/fault.ts'
+import { md5Hex } from '../base/hash.ts'
+import { MemoryFiles, takeFile } from './memory-files.ts'
 import { clampRange } from './range.ts'
-import type { GetOptions, ObjectInfo, Store } from './store.ts'
+import type { GetOptions, ListOptions, ObjectInfo, Store } from './store.ts'
 
 export interface MemoryStoreOptions {
   /** Default `memory:`. */
@@ -48,9 +46,7 @@ class MemoryStoreAdapter implements MemoryStore {
   /** Keys that are there now. */
   readonly #current = new Map<string, Version>()
   #versionCount = 0
-  #folder: Promise<string> | null = null
-  /** Local copies by content and name; written once, since objects' bytes never change. */
-  readonly #files = new Map<string, Promise<string>>()
+  readonly #files = new MemoryFiles()
 
   constructor(options: MemoryStoreOptions) {
     this.name = options.name ?? 'memory:'
@@ -116,8 +112,8 @@ class MemoryStoreAdapter implements MemoryStore {
     return this.putObject(to, bytes, Object.fromEntries(extra))
   }
 
-  async *list(prefix = ''): AsyncGenerator<ObjectInfo> {
-    const keys = [...this.#current.keys()].filter((key) => key.startsWith(prefix)).sort()
+  async *list(prefix = '', { after = '' }: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+    const keys = [...this.#current.keys()].filter((key) => key.startsWith(prefix) && key > after).sort()
     for (const key of keys) {
       const found = this.#current.get(key)
       if (found) yield structuredClone(found.info)
@@ -131,36 +127,16 @@ class MemoryStoreAdapter implements MemoryStore {
 
   async putFile(key: string, localPath: string): Promise<ObjectInfo> {
     requireKey(key)
-    try {
-      const info = await this.put(key, await readFile(localPath))
-      await unlink(localPath)
-      return info
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error
-      throw new Fault('not-found', `cannot move ${localPath} into ${this.name}: there is no such file`, {}, error)
-    }
+    return takeFile(this.name, localPath, (bytes) => this.put(key, bytes))
   }
 
   async localFile(key: string): Promise<string> {
     const { bytes } = this.#mustFind(key)
-    const id = join(sha256Hex(bytes), key.split('/').at(-1)?.replaceAll('\0', '_') || 'object')
-    const path = this.#files.get(id) ?? this.#writeLocal(id, bytes)
-    this.#files.set(id, path)
-    return path
+    return this.#files.pathOf(key, bytes)
   }
 
-  async #writeLocal(id: string, bytes: Uint8Array): Promise<string> {
-    this.#folder ??= mkdtemp(join(tmpdir(), 'tidewater-memory-store-'))
-    const path = join(await this.#folder, id)
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, bytes)
-    return path
-  }
-
-  async close(): Promise<void> {
-    if (this.#folder) await rm(await this.#folder, { recursive: true, force: true })
-    this.#folder = null
-    this.#files.clear()
+  close(): Promise<void> {
+    return this.#files.close()
   }
 
   #find(key: string, versionId?: string): Version | undefined {
