@@ -318,6 +318,38 @@ export const limits = {
   storeStatsAtOnce: 32,
   storeEtagsMax: 65_536,
 
+  /** S3: sockets of one connection; requests of one bucket at once, and those that wait for their turn; buckets remembered. */
+  s3SocketsMax: 128,
+  s3RequestsAtOnce: 64,
+  s3RequestsWaitingMax: 100_000,
+  s3BucketsKept: 1_000,
+  /** Tries of a request, and the pause between them (doubled up to the maximum, with full jitter); the longest pause of a throttled bucket. */
+  s3AttemptsMax: 8,
+  s3BackoffMs: 100,
+  s3BackoffMaxMs: 10_000,
+  s3ThrottleMaxMs: 20_000,
+  /** Time to connect, and for a whole answer: this, and a second for every so many bytes that travel. */
+  s3ConnectMs: 5_000,
+  s3RequestMs: 30_000,
+  s3BytesPerSecondMin: 64 * KiB,
+  /** An object read whole, whose size is not known before, has the time of so many. */
+  s3WholeReadBytes: 64 * MiB,
+  /** Up to this size an object is put by one request; beyond in parts of this size or more, so many parts at once and in all. */
+  s3PutBytesMax: 16 * MiB,
+  s3PartsAtOnce: 4,
+  s3PartsMax: 10_000,
+  /** Bytes of one ranged read when a whole object is fetched to a local file, and such reads at once per object. */
+  s3ReadBytes: 8 * MiB,
+  s3ReadsAtOnce: 4,
+  /** Objects of one page of a listing, and of one request to delete; such requests at once. */
+  s3PageObjects: 1_000,
+  s3DeleteObjects: 1_000,
+  s3DeletesAtOnce: 4,
+  /** Local copies of objects: bytes in all; one used within so long stays; what a crash left of unfinished ones goes after so long. */
+  localCacheBytes: 8192 * MiB,
+  localCacheKeepMs: 10 * 60_000,
+  localCachePartMs: 6 * 3600 * 1000,
+
   /** Notifications: one document or line of a file, envelopes in each other, records in all, and an object's key. */
   notificationBytesMax: 8 * MiB,
   notificationEnvelopesMax: 8,
@@ -368,4 +400,5 @@ assert(
   limits.filePageBytes + limits.streamRecordBytesMax <= limits.streamRequestBytesMax,
   'one page must fit a request',
 )
+assert(limits.s3RequestsAtOnce <= limits.s3SocketsMax, 'a request that may go must find a socket')
 assert(limits.kafkaHeartbeatMs * 3 <= limits.kafkaSessionMs, 'some heartbeats may be lost before a member is')

@@ -1,0 +1,114 @@
+/**
+ * How many requests one bucket gets at once, shared by everybody who uses it.
+ *
+ * A store that throttles is asked by half as many at once, after a pause that doubles with each such answer (with full jitter, or as
+ * long as the store says); with each good answer the number grows again by a part of one, as TCP's window does. Answers to requests
+ * that were under way when the number was halved do not halve it again. Invariant: never more at once than `atOnceMax`, never none.
+ */
+import { backoffMs } from '../base/backoff.ts'
+import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+
+export interface GateOptions {
+  clock: Clock
+  /** In [0, 1). */
+  random: () => number
+  atOnceMax?: number
+  waitingMax?: number
+}
+
+/** One request's leave to go. */
+export interface Pass {
+  /** Gives the place back, and says how it went. */
+  leave(outcome: 'answered' | 'throttled' | 'failed', retryAfterMs?: number): void
+}
+
+export class Gate {
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #atOnceMax: number
+  readonly #waitingMax: number
+  readonly #waiting: (() => void)[] = []
+  #atOnce: number
+  #inFlight = 0
+  #throttles = 0
+  #epoch = 0
+  #closedUntilMs = 0
+  #opening = false
+
+  constructor(options: GateOptions) {
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#atOnceMax = options.atOnceMax ?? limits.s3RequestsAtOnce
+    this.#waitingMax = options.waitingMax ?? limits.s3RequestsWaitingMax
+    this.#atOnce = this.#atOnceMax
+  }
+
+  /** How many may be under way now: less than the most while a store throttles. */
+  get atOnce(): number {
+    return Math.max(1, Math.floor(this.#atOnce))
+  }
+
+  /** @throws Fault `limit` when too many wait */
+  async enter(): Promise<Pass> {
+    if (this.#waiting.length > 0 || !this.#open()) {
+      if (this.#waiting.length >= this.#waitingMax) {
+        throw new Fault(
+          'limit',
+          `expected at most ${this.#waitingMax} requests to wait for one bucket; ask for less at once`,
+        )
+      }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#waiting.push(resolve)
+      this.#admit()
+      await promise
+    } else this.#inFlight++
+    const epoch = this.#epoch
+    let left = false
+    return {
+      leave: (outcome, retryAfterMs) => {
+        if (left) return
+        left = true
+        this.#inFlight--
+        if (outcome === 'answered') this.#answered()
+        else if (outcome === 'throttled' && epoch === this.#epoch) this.#throttled(retryAfterMs)
+        this.#admit()
+      },
+    }
+  }
+
+  #open(): boolean {
+    return this.#inFlight < this.atOnce && this.#clock.nowMs() >= this.#closedUntilMs
+  }
+
+  #answered(): void {
+    this.#throttles = 0
+    this.#atOnce = Math.min(this.#atOnceMax, this.#atOnce + 1 / this.#atOnce)
+  }
+
+  #throttled(retryAfterMs: number | undefined): void {
+    this.#epoch++
+    this.#throttles++
+    this.#atOnce = Math.max(1, this.#atOnce / 2)
+    const longestMs = backoffMs(this.#throttles, limits.s3BackoffMs, limits.s3ThrottleMaxMs)
+    const pauseMs = Math.max(this.#random() * longestMs, Math.min(retryAfterMs ?? 0, limits.s3ThrottleMaxMs))
+    this.#closedUntilMs = this.#clock.nowMs() + Math.ceil(pauseMs)
+  }
+
+  #admit(): void {
+    while (this.#waiting.length > 0 && this.#open()) {
+      this.#inFlight++
+      this.#waiting.shift()!()
+    }
+    const leftMs = this.#closedUntilMs - this.#clock.nowMs()
+    if (this.#waiting.length === 0 || leftMs <= 0 || this.#opening) return
+    this.#opening = true
+    // A clock that stepped back must not close the bucket for longer than any pause.
+    void this.#clock.sleep(Math.min(leftMs, limits.s3ThrottleMaxMs)).then(() => {
+      this.#opening = false
+      if (this.#closedUntilMs - this.#clock.nowMs() > limits.s3ThrottleMaxMs) this.#closedUntilMs = 0
+      this.#admit()
+    })
+  }
+}

@@ -1,0 +1,93 @@
+/** Reading bytes of an object, whole or by range, and making sure that they are all there. */
+import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
+import { Fault } from '../base/fault.ts'
+import type { ByteRange } from './range.ts'
+import type { LoadedClient } from './s3-client.ts'
+import { unquoted } from './s3-info.ts'
+
+export interface ReadPart {
+  readonly bytes: Uint8Array
+  /** Of the object that they are of. */
+  readonly etag: string
+  /** Bytes of the whole object. */
+  readonly sizeBytes: number
+}
+
+export interface ReadInput {
+  readonly bucket: string
+  readonly key: string
+  readonly range?: ByteRange | undefined
+  readonly versionId?: string | undefined
+  readonly ifMatch?: string | undefined
+}
+
+/** One request. An answer that breaks off or is shorter than it says is thrown as an error that may pass. */
+export async function readPart(
+  { sdk, client }: LoadedClient,
+  input: ReadInput,
+  abortSignal: AbortSignal,
+): Promise<ReadPart> {
+  const { range } = input
+  const output = await client.send(
+    new sdk.GetObjectCommand({
+      Bucket: input.bucket,
+      Key: input.key,
+      ...(range !== undefined && { Range: `bytes=${range.start}-${range.end - 1}` }),
+      ...(input.versionId !== undefined && { VersionId: input.versionId }),
+      ...(input.ifMatch !== undefined && { IfMatch: `"${input.ifMatch}"` }),
+    }),
+    { abortSignal },
+  )
+  const expected = expectedOf(output, input)
+  const bytes = await collect(output, expected.bytes, abortSignal)
+  return { bytes, etag: unquoted(output.ETag), sizeBytes: expected.sizeBytes }
+}
+
+/** How long the body must be, and the object. @throws Fault `corrupt` when the answer is of another range */
+function expectedOf(output: GetObjectCommandOutput, input: ReadInput): { bytes: number; sizeBytes: number } {
+  const { range } = input
+  const length = output.ContentLength
+  if (range === undefined) {
+    if (length === undefined) throw new Error('the answer does not say how long it is')
+    return { bytes: length, sizeBytes: length }
+  }
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(output.ContentRange ?? '')
+  if (match === null) {
+    discard(output)
+    throw new Fault(
+      'unsupported',
+      `expected s3://${input.bucket}/${input.key} in the range that was asked for, got an answer without one ("${output.ContentRange ?? ''}"); the store must know ranges`,
+      { bucket: input.bucket, key: input.key },
+    )
+  }
+  const [start, last, sizeBytes] = match.slice(1).map(Number) as [number, number, number]
+  if (start !== range.start || last !== Math.min(range.end, sizeBytes) - 1) {
+    discard(output)
+    throw new Error(`expected bytes ${range.start} to ${range.end} of ${sizeBytes}, got ${output.ContentRange}`)
+  }
+  return { bytes: last - start + 1, sizeBytes }
+}
+
+async function collect(output: GetObjectCommandOutput, expected: number, signal: AbortSignal): Promise<Uint8Array> {
+  const body = output.Body as (AsyncIterable<Uint8Array> & { destroy(): void }) | undefined
+  const bytes = new Uint8Array(expected)
+  let filled = 0
+  const stop = () => body?.destroy()
+  signal.addEventListener('abort', stop)
+  try {
+    for await (const chunk of body ?? []) {
+      if (filled + chunk.length > expected) throw new Error(`expected ${expected} bytes, got more`)
+      bytes.set(chunk, filled)
+      filled += chunk.length
+    }
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+  if (filled !== expected) throw new Error(`expected ${expected} bytes, got ${filled}`)
+  return bytes
+}
+
+/** An answer that is not read to its end takes its connection with it. */
+function discard(output: GetObjectCommandOutput): void {
+  ;(output.Body as { destroy(): void } | undefined)?.destroy()
+}
