@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test'
 import { isFault } from '../base/fault.ts'
 import { type ConfigInput, defineConfig, loadConfig, parseConfig } from './config.ts'
 import { objectTables } from './object-tables.ts'
+import { s3Connection, s3Notes } from './s3-connections.ts'
 
 /** The lines of the fault that a configuration is refused with. */
 function problemsOf(input: unknown): string[] {
@@ -267,5 +268,35 @@ describe('a configuration file', () => {
     for (const [file, kind, message] of told) {
       await assert.rejects(loadConfig(file, dir), (error) => isFault(error, kind) && message.test(error.message), file)
     }
+  })
+})
+
+describe('connections to S3 in a configuration', () => {
+  it('are refused with every problem at its path, and found by name', () => {
+    const s3 = { default: { 's3.endpoint': 'nowhere', 's3.acces-key-id': 'x' }, other: { 's3.session-token': 5 } }
+    const problems = problemsOf({ s3, limits: { memoryMiB: 1 } })
+    for (const path of ['s3.default["s3.endpoint"]', 's3.default["s3.acces-key-id"]', 's3.other.s3.session-token']) {
+      assert.ok(
+        problems.some((problem) => problem.startsWith(path)),
+        `${path} in ${problems.join('\n')}`,
+      )
+    }
+    assert.ok(problems.some((problem) => problem.startsWith('limits.memoryMiB')))
+  })
+
+  it('are AWS where nothing is said, and one object for each name', () => {
+    const config = parseConfig({ s3: { minio: { 's3.endpoint': 'http://127.0.0.1:9000' } } }, 'the file')
+    assert.equal(s3Connection(config).endpoint, undefined)
+    assert.equal(s3Connection(config, 'minio').endpoint, 'http://127.0.0.1:9000')
+    assert.equal(s3Connection(config, 'minio'), s3Connection(config, 'minio'))
+    assert.throws(
+      () => s3Connection(config, 'mino'),
+      (error) => isFault(error, 'invalid') && /"mino"; there are: minio/.test(error.message),
+    )
+  })
+
+  it('with a secret in the file are noted', () => {
+    const secret = { 's3.access-key-id': 'a', 's3.secret-access-key': 'b' }
+    assert.match(s3Notes({ default: secret, aws: {} }).join(), /^s3\.default: the secret stands in the file/)
   })
 })

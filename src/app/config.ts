@@ -17,6 +17,7 @@ import { sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
 import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { tableProblems } from './object-tables.ts'
+import { s3Notes, s3Problems } from './s3-connections.ts'
 
 const tableSettings = z.strictObject({
   /** Partition fields, e.g. `day(record_timestamp)` or `bucket(16, key)`. Taken when the table is created. */
@@ -46,7 +47,16 @@ const flatSchema = z.record(
 
 const extractor = z.strictObject({ module: z.string(), name: z.string().optional() })
 
+const CONNECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
 const schema = z.strictObject({
+  /** Connections to S3 and stores of its protocol, by name: properties as Iceberg's programs have them, see docs/configuration.md. */
+  s3: z
+    .record(
+      z.string().regex(CONNECTION_NAME, 'expected a name of 1 to 64 letters, digits, ".", "_" or "-"'),
+      z.record(z.string(), z.union([z.string(), z.boolean()], { error: 'expected text, or true or false' })),
+    )
+    .default({}),
   objects: z
     .strictObject({
       content: content.prefault({}),
@@ -163,7 +173,7 @@ function meaningProblems(config: Config): string[] {
       problems.push('objects.schema: give either objects.content.columns or this')
     objects.content = flatContent(objects.schema, problems)
   }
-  problems.push(...tableProblems(config))
+  problems.push(...s3Problems(config.s3), ...tableProblems(config))
   for (const [name, settings] of Object.entries(config.streams)) {
     try {
       parseStream(name, settings)
@@ -241,7 +251,7 @@ export async function loadConfig(file: string | undefined, dir: string): Promise
   const input = await readConfigFile(found)
   const cdkPath = isCdkContext(input) ? '' : 'cdkContext'
   const config = parseConfig(await withCdkFile(input, found), found, cdkPath)
-  return { config, file: found, notes: cdkNotes(config, cdkPath) }
+  return { config, file: found, notes: [...s3Notes(config.s3), ...cdkNotes(config, cdkPath)] }
 }
 
 /** A context file is a configuration by itself; one that the configuration names is read. */

@@ -1,0 +1,52 @@
+/** Connections to S3 as the configuration names them. */
+import { Fault } from '../base/fault.ts'
+import { parseS3Properties, type S3Connection } from '../store/s3-connection.ts'
+import type { Config } from './config.ts'
+
+/** The name of the connection that is used where none is named; without one of that name it is AWS, with its own chain. */
+export const DEFAULT_CONNECTION = 'default'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** What is wrong with the connections, in sentences that begin with the path of the setting. */
+export function s3Problems(connections: Config['s3'], env: Environment = process.env): string[] {
+  return Object.entries(connections).flatMap(([name, properties]) => {
+    const parsed = parseS3Properties(properties, `s3.${name}`, env)
+    return 'problems' in parsed ? parsed.problems.map(({ path, message }) => `${path}: ${message}`) : []
+  })
+}
+
+/** One connection object per name, by which clients and their sockets are shared. */
+const known = new WeakMap<Config['s3'], Map<string, S3Connection>>()
+
+/** @throws Fault `invalid` when there is no connection of this name, or it is wrong */
+export function s3Connection(config: Pick<Config, 's3'>, name: string = DEFAULT_CONNECTION): S3Connection {
+  const byName = known.get(config.s3) ?? new Map<string, S3Connection>()
+  known.set(config.s3, byName)
+  const found = byName.get(name)
+  if (found !== undefined) return found
+  const properties = config.s3[name]
+  if (properties === undefined && name !== DEFAULT_CONNECTION) {
+    const names = Object.keys(config.s3).join(', ') || 'none'
+    throw new Fault(
+      'invalid',
+      `expected a connection of \`s3\` in the configuration, got "${name}"; there are: ${names}`,
+    )
+  }
+  const parsed = parseS3Properties(properties ?? {}, `s3.${name}`, process.env)
+  if ('problems' in parsed) {
+    throw new Fault('invalid', parsed.problems.map(({ path, message }) => `${path}: ${message}`).join('\n'))
+  }
+  byName.set(name, parsed.connection)
+  return parsed.connection
+}
+
+/** Connections whose secret stands in the configuration itself, in sentences. */
+export function s3Notes(connections: Config['s3']): string[] {
+  return Object.keys(connections)
+    .filter((name) => s3Connection({ s3: connections }, name).literalSecret)
+    .map(
+      (name) =>
+        `s3.${name}: the secret stands in the file; better is the environment (AWS_SECRET_ACCESS_KEY, or "env:NAME" as the value)`,
+    )
+}
