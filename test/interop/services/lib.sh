@@ -48,6 +48,16 @@ maven_classpath() {
     { printf '%s\n' "$out"; return 1; }
 }
 
+# go_install FOLDER MODULE@VERSION: builds a Go program into FOLDER/bin; the caches of the build, some 2 GB, are dropped.
+go_install() {
+  need go
+  local build="$cache/go-build"
+  mkdir -p "$1/bin" "$build"
+  GOPATH="$build/path" GOCACHE="$build/cache" GOBIN="$1/bin" GOFLAGS='-modcacherw -buildvcs=false' \
+    go install -trimpath -ldflags='-s -w' "$2"
+  rm -rf "$build"
+}
+
 # data_folder: sets data to DATA_DIR, or to a temporary folder that is removed at the end.
 temporary="" server="" stopping=""
 data_folder() {
@@ -71,7 +81,10 @@ cleanup() {
   [ -z "$temporary" ] || rm -rf "$temporary"
 }
 
-# serve NAME ADDRESS -- COMMAND...: starts the server, waits until its port answers, reports, waits for its end.
+# ready: whether a server whose port answers is ready; a script may define its own.
+ready() { true; }
+
+# serve NAME ADDRESS -- COMMAND...: starts the server, waits until its port answers and it is ready, reports, waits for its end.
 serve() {
   local name="$1" address="$2"
   shift 3
@@ -80,7 +93,7 @@ serve() {
   if [ -n "${LOG_FILE:-}" ]; then "$@" >>"$LOG_FILE" 2>&1 & else "$@" >&2 & fi
   server=$!
   local end=$((SECONDS + ready_seconds))
-  until port_open "$port"; do
+  until port_open "$port" && ready; do
     [ -z "$stopping" ] || exit 0
     kill -0 "$server" 2>/dev/null || { server=""; die "$name ended before it was ready; see its log"; }
     [ "$SECONDS" -lt "$end" ] || die "$name did not answer on port $port within $ready_seconds s"
