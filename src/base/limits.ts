@@ -356,6 +356,25 @@ export const limits = {
   notificationRecordsMax: 10_000,
   objectKeyBytesMax: 4_096,
 
+  /** Queues: receivers of one, how long a receipt waits for messages, and a request's time beside that. */
+  queueReceiversMax: 32,
+  queueWaitSeconds: 20,
+  queueRequestMs: 15_000,
+  /** Calls of one queue that delete, under way; how often such a call is tried. */
+  queueDeletesAtOnce: 16,
+  queueDeleteTries: 5,
+  /** A queue that cannot be read is tried again after such a pause at most; how often its length is asked, and room looked for. */
+  queueBackoffMaxMs: 60_000,
+  queueLookMs: 30_000,
+  queueRoomMs: 500,
+
+  /** Events about objects that wait to be passed on, and changes that wait for one table, from which on sources take no more. */
+  objectsBacklogEntriesMax: 500_000,
+  objectsTableBacklogEntriesMax: 2_000_000,
+  /** Room on the disk below which sources take no more for the moment, and how often it is looked at. */
+  objectsFreeBytesMin: 256 * MiB,
+  objectsFreeCheckMs: 1_000,
+
   /** Directory source: files compared per page, and how often a full comparison runs while watching. */
   scanPageFiles: 10_000,
   rescanIntervalMs: 5_000,

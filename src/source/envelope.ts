@@ -2,14 +2,16 @@
  * Unwraps a notification down to its records. Which envelope a document is shows in its members; what is inside is
  * read the same way again, as deep as `limits.notificationEnvelopesMax`.
  */
+import { isUtf8 } from 'node:buffer'
 import { unreachable } from '../base/assert.ts'
 import { type Fault, isFault, messageOf } from '../base/fault.ts'
+import { sha256Hex } from '../base/hash.ts'
 import { limits } from '../base/limits.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
 import { readEventBridge } from './event-bridge.ts'
 import { isMembers, type Members } from './fields.ts'
 import { JsonSlices } from './json-slice.ts'
-import { reasonOf, refuse, shown, textProblem } from './problem.ts'
+import { bytesProblem, reasonOf, refuse, shown, textProblem } from './problem.ts'
 import { readS3Record } from './s3-records.ts'
 import { isSns, readSns } from './sns.ts'
 import type { Ignored, Notification } from './source.ts'
@@ -44,6 +46,18 @@ export function readNotification(text: string): Notification {
   const found: Notification = { events: [], problems: [], ignored: [] }
   readText(found, text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, 0, '')
   return found
+}
+
+/** The same of bytes as they came. Bytes that are no text are a problem, blank ones tell of nothing. */
+export function readNotificationBytes(bytes: Uint8Array): Notification {
+  if (!isUtf8(bytes)) {
+    const message = 'expected UTF-8, got other bytes (they are kept in base64)'
+    const whole = { sizeBytes: bytes.length, sha256: sha256Hex(bytes) }
+    return { events: [], problems: [bytesProblem('not-utf8', message, bytes, whole)], ignored: [] }
+  }
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+  if (text.trim() === '') return { events: [], problems: [], ignored: [{ reason: 'no-records', name: '' }] }
+  return readNotification(text)
 }
 
 function readText(found: Notification, text: string, depth: number, where: string): void {

@@ -17,7 +17,7 @@
  * | Lambda's SQS event `{Records:[{body}]}`            | `sqs.ts`           | in what it wraps |
  * | SQS `ReceiveMessage` `{Messages:[{Body}]}`         | `sqs.ts`           | in what it wraps |
  *
- * Beside these, Kafka topics are read for streams of records (`kafka.ts`).
+ * What brings notifications by itself: queues (`queue.ts`) and Kafka topics (`kafka.ts`), which streams of records read too.
  *
  * An envelope may hold another (EventBridge in SNS in SQS); an array holds any number of documents; a bare record or
  * message is a document too, so that what a problem carries can be sent again after its cause is gone.
@@ -41,7 +41,7 @@ export {
   type ScanOptions,
   scanDirectory,
 } from './directory.ts'
-export { readNotification } from './envelope.ts'
+export { readNotification, readNotificationBytes } from './envelope.ts'
 export { type EventsFileLine, readEventsFile } from './events-file.ts'
 export { HybridClock } from './hybrid-clock.ts'
 export {
@@ -56,6 +56,16 @@ export {
   type KafkaTaker,
 } from './kafka.ts'
 export type { KafkaConnection } from './kafka-client.ts'
+export {
+  type Queue,
+  type QueueDepth,
+  type QueueMessage,
+  QueueReader,
+  type QueueReaderOptions,
+  type QueueStatus,
+  type QueueTaker,
+} from './queue.ts'
+export type { SqsConnection } from './sqs-queue.ts'
 export { type DirectoryHint, type WatchOptions, watchDirectory } from './watch.ts'
 
 /** Why something could not be read. One word for counting; the message says more. */
