@@ -16,6 +16,8 @@ import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/def
 import { sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
 import { isAt, issueText, pathsOf, without } from './config-issues.ts'
+import { objectSourceSettings } from './object-source-settings.ts'
+import { secretNotes } from './object-sources.ts'
 import { tableProblems } from './object-tables.ts'
 import { s3Notes, s3Problems } from './s3-connections.ts'
 
@@ -70,6 +72,8 @@ const schema = z.strictObject({
         .prefault({}),
       /** Extractors of your own, after the built-in ones: modules with `appliesTo` and `extract`. Paths from the file. */
       extractors: z.array(extractor).default([]),
+      /** What tells of objects by itself, by name, see docs/point-it-at-your-bucket.md. */
+      sources: z.record(z.string().regex(STREAM_NAME), objectSourceSettings).default({}),
       /** Worker threads for extractors; default: the number of cores. */
       workers: z.int().min(1).max(64).optional(),
     })
@@ -251,7 +255,8 @@ export async function loadConfig(file: string | undefined, dir: string): Promise
   const input = await readConfigFile(found)
   const cdkPath = isCdkContext(input) ? '' : 'cdkContext'
   const config = parseConfig(await withCdkFile(input, found), found, cdkPath)
-  return { config, file: found, notes: [...s3Notes(config.s3), ...cdkNotes(config, cdkPath)] }
+  const notes = [...s3Notes(config.s3), ...secretNotes(config.objects.sources), ...cdkNotes(config, cdkPath)]
+  return { config, file: found, notes }
 }
 
 /** A context file is a configuration by itself; one that the configuration names is read. */

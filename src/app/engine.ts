@@ -14,6 +14,8 @@ import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.t
 import type { ErrorOutput } from '../service/deadletter/error-output.ts'
 import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
+import { Room } from '../service/objects/sources/room.ts'
+import type { ObjectSources } from '../service/objects/sources/sources.ts'
 import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
 import { parseStream, type Sources, Streams } from '../service/streams/streams.ts'
 import { TableFeed } from '../table/feed.ts'
@@ -25,6 +27,7 @@ import type { Config } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
 import { type Home, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
+import { openObjectSources } from './object-sources.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { openSources } from './sources.ts'
@@ -46,6 +49,8 @@ export interface Engine extends Reader {
   streams: Streams
   /** What brings records by itself, once it is started. */
   sources: Sources
+  /** What tells of objects by itself, once it is started. */
+  objectSources: ObjectSources
   versions: VersionStore
   deadLetters: DeadLetters
   buckets: Buckets
@@ -183,6 +188,23 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
+    const objectSources = openObjectSources({
+      configured: config.objects.sources,
+      configDir: options.configDir,
+      stateDir: home.stateDir,
+      objects,
+      deadLetters,
+      room: new Room({
+        clock,
+        dir: home.logsDir,
+        waitingEvents: () => objects.accepted - objects.position,
+        waitingChanges: () => [...feeds].map(([name, feed]) => [name, part(name).log.end - feed.position] as const),
+      }),
+      clock,
+      notice: (text) => options.onNotice?.(text),
+    })
+    closers.push(() => objectSources.stop())
+
     const streams = await Streams.open({
       ...reader,
       deadLetters,
@@ -256,6 +278,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       objects,
       streams,
       sources,
+      objectSources,
       versions,
       deadLetters,
       buckets,
@@ -273,7 +296,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         closers.push(stop)
       },
       finish: async () => {
-        await sources.stop()
+        await Promise.all([sources.stop(), objectSources.stop()])
         await streams.end()
         await stop()
         await drain()

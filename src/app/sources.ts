@@ -17,28 +17,34 @@ export function openSources(options: AppSourcesOptions): Sources {
     ...options,
     openDirectory: (directory) => openFileStore({ root: directory }),
     resolve: (named) => path.resolve(options.configDir, named),
-    joinKafka: (name, settings, signal) => join(name, settings, options.configDir, signal),
+    joinKafka: (name, settings, signal) =>
+      joinTopics(
+        { ...settings, where: `sources.${name}.kafka`, group: settings.group ?? `tidewater-${name}` },
+        options.configDir,
+        signal,
+      ),
   })
 }
 
-/** The client is loaded where a source needs it, and files and variables are read at every joining: keys may change. */
-async function join(
-  name: string,
-  settings: KafkaSettings,
-  configDir: string,
-  signal: AbortSignal,
-): Promise<KafkaMember> {
-  const { joinKafka } = await import('../source/kafka-client.ts')
-  return joinKafka(await connectionOf(name, settings, configDir), signal)
+/** What of the settings says how topics are reached. */
+export interface TopicAccess extends Pick<KafkaSettings, 'brokers' | 'topics' | 'isolation' | 'tls' | 'sasl'> {
+  group: string
+  /** Their path in the configuration, for messages. */
+  where: string
 }
 
-async function connectionOf(name: string, settings: KafkaSettings, configDir: string): Promise<KafkaConnection> {
-  const { brokers, topics, isolation, tls, sasl } = settings
-  const where = `sources.${name}.kafka`
+/** The client is loaded where a source needs it, and files and variables are read at every joining: keys may change. */
+export async function joinTopics(access: TopicAccess, configDir: string, signal: AbortSignal): Promise<KafkaMember> {
+  const { joinKafka } = await import('../source/kafka-client.ts')
+  return joinKafka(await connectionOf(access, configDir), signal)
+}
+
+async function connectionOf(access: TopicAccess, configDir: string): Promise<KafkaConnection> {
+  const { brokers, topics, isolation, tls, sasl, group, where } = access
   return {
     brokers,
     topics: [...new Set(topics)],
-    group: settings.group ?? `tidewater-${name}`,
+    group,
     readUncommitted: isolation === 'read_uncommitted',
     tls: await tlsOf(tls, where, configDir),
     sasl: sasl === undefined ? null : saslOf(sasl, where),

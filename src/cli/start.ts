@@ -49,6 +49,7 @@ changes, and on SIGHUP.`,
             metrics.logStalled()
             log(`waiting ${retryInMs} ms: ${fault.message}`)
           })
+          engine.objectSources.start()
           const server = await serve(engine, setting, options, keys, metrics)
           engine.sources.start()
           process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
@@ -77,6 +78,7 @@ async function serve(
     throw new Fault('invalid', `--port: expected a number from 0 to 65535, got "${port}"`)
   return startServer({
     streams: engine.streams,
+    objectSources: engine.objectSources,
     clock: engine.clock,
     reader: engine,
     replay: (request) => replayWhileServing(engine, request),

@@ -68,6 +68,7 @@ export const schemas = {
   ),
   AwsError: closed({ __type: text, message: text }),
   Health: closed({ status: { enum: ['ok', 'busy'] }, streams: whole }, ['status']),
+  Notified: closed({ accepted: whole, deadLetters: whole, ignored: whole }),
   StreamNames: closed({ DeliveryStreamNames: list(text), HasMoreDeliveryStreams: flag }),
   DeliveryStream: closed({
     DeliveryStreamDescription: closed(

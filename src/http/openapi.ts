@@ -15,6 +15,7 @@ const parameter = (
   schema,
 })
 const name = { name: 'name', in: 'path', required: true, schema: { type: 'string', pattern: '^[A-Za-z0-9_.-]{1,64}$' } }
+const source = { ...name, name: 'source', description: 'name under objects.sources' }
 const identity = [
   parameter('Idempotency-Key', 'header', 'a repetition with the same key gets the same answer and changes nothing'),
   parameter('Producer-Id', 'header', 'who numbers the records; instead of an idempotency key'),
@@ -194,6 +195,19 @@ export function openApi(): object {
             parameter('timeout', 'query', 'seconds to wait for some'),
           ],
           responses: answers('entries', ref('Entries')),
+        },
+      },
+      '/v1/notifications/{source}': {
+        get: {
+          summary: 'whether somebody is there, for senders that ask first',
+          parameters: [source],
+          responses: answers('somebody is', ref('Health')),
+        },
+        post: {
+          summary: 'what happened to objects, as a store tells it: MinIO, versitygw and others',
+          parameters: [source],
+          requestBody: { required: true, content: json({}) },
+          responses: answers('everything that follows is durable', ref('Notified')),
         },
       },
       '/v1/deadletters/replay': {

@@ -15,6 +15,7 @@ import type { ReplayPart, ReplayRequest } from '../app/replay.ts'
 import type { Clock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import type { ObjectSources } from '../service/objects/objects.ts'
 import type { Streams } from '../service/streams/streams.ts'
 import { awsFailure } from './aws-problem.ts'
 import { type BodyTimes, bodyTimes } from './body.ts'
@@ -24,6 +25,7 @@ import { addFirehoseApi, awsReply } from './firehose-api.ts'
 import { Gate, type Keys } from './gate.ts'
 import { InFlight } from './in-flight.ts'
 import { Metrics } from './metrics.ts'
+import { addNotificationsApi } from './notifications-api.ts'
 import { addOperationsApi } from './operations-api.ts'
 import { addProxyApi, isProxyRoute, proxyFailure } from './proxy-api.ts'
 import { addRecordsApi } from './records-api.ts'
@@ -35,6 +37,8 @@ export const PORT_DEFAULT = 8321
 
 export interface ServerOptions {
   streams: Streams
+  /** What tells of objects, and may come by HTTP. Default: nothing. */
+  objectSources?: Pick<ObjectSources, 'webhook' | 'status'>
   clock: Clock
   /** The tables, for SQL. */
   reader: Pick<Reader, 'catalog' | 'io' | 'clock'>
@@ -100,6 +104,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   addProxyApi(context)
   addStreamsApi(context)
   addOperationsApi(context)
+  addNotificationsApi(context)
   addRecordsApi(context)
   addFirehoseApi(context)
   addSqlApi(context)

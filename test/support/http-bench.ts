@@ -29,9 +29,10 @@ export async function withServer(
 ): Promise<void> {
   await withEngine(config, async (bench) => {
     const unexpected: unknown[] = []
-    const { streams, clock } = bench.engine
+    const { streams, objectSources, clock } = bench.engine
     const server = await startServer({
       streams,
+      objectSources,
       clock,
       reader: bench.engine,
       replay: (request) => replayWhileServing(bench.engine, request),

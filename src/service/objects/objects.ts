@@ -29,6 +29,8 @@ import { isSameTip } from './version-order.ts'
 import { type Effect, type VersionState, visible } from './version-state.ts'
 import type { AppliedEvent, VersionStore } from './version-store.ts'
 
+export type { ObjectSourceStatus, ObjectSources, Webhook } from './sources/sources.ts'
+
 export interface ObjectsParts {
   objects: Log
   journal: Log

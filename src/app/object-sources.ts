@@ -1,0 +1,155 @@
+/** The sources of objects that the configuration names, with the clients that they read by. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { Fault, systemCode } from '../base/fault.ts'
+import type { PositionsFile } from '../service/objects/sources/positions.ts'
+import { type ObjectSource, ObjectSources, type ObjectSourcesOptions } from '../service/objects/sources/sources.ts'
+import type { SqsConnection } from '../source/source.ts'
+import { openFileStore } from '../store/file.ts'
+import type { ObjectSourceSettings, SqsSettings } from './object-source-settings.ts'
+import { joinTopics } from './sources.ts'
+
+const POSITIONS = 'object-sources.json'
+
+export interface AppObjectSourcesOptions extends Omit<ObjectSourcesOptions, 'configured' | 'positions'> {
+  configured: Readonly<Record<string, ObjectSourceSettings>>
+  /** Folder that relative paths in the configuration start from. */
+  configDir: string
+  stateDir: string
+}
+
+export function openObjectSources({
+  configured,
+  configDir,
+  stateDir,
+  ...options
+}: AppObjectSourcesOptions): ObjectSources {
+  return new ObjectSources({
+    ...options,
+    configured: new Map(
+      Object.entries(configured).map(([name, settings]) => [name, sourceOf(name, settings, configDir)]),
+    ),
+    positions: positionsFile(stateDir),
+  })
+}
+
+/** The clients are loaded where a source needs them, and files and variables are read at every opening: keys may change. */
+function sourceOf(name: string, settings: ObjectSourceSettings, configDir: string): ObjectSource {
+  const where = `objects.sources.${name}`
+  switch (settings.type) {
+    case 'sqs':
+      return {
+        type: 'sqs',
+        queue: new URL(settings.queueUrl).pathname.split('/').at(-1) ?? '',
+        receivers: settings.receivers,
+        hiddenSeconds: settings.visibilitySeconds,
+        open: async () => {
+          const { openSqsQueue } = await import('../source/sqs-queue.ts')
+          return openSqsQueue(connectionOf(settings, where))
+        },
+      }
+    case 'kafka':
+      return {
+        type: 'kafka',
+        from: settings.from,
+        outOfRange: settings.outOfRange,
+        join: (signal) =>
+          joinTopics({ ...settings, where, group: settings.group ?? `tidewater-${name}` }, configDir, signal),
+      }
+    case 'webhook':
+      return { type: 'webhook', token: () => tokenOf(settings.token, `${where}.token`) }
+  }
+}
+
+function connectionOf(settings: SqsSettings, where: string): SqsConnection {
+  const { queueUrl, 'sqs.endpoint': endpoint, 'client.region': region } = settings
+  const secret = (key: 'client.access-key-id' | 'client.secret-access-key' | 'client.session-token') =>
+    secretOf(settings[key], `${where}.${key}`)
+  const [id, key, token] = [
+    secret('client.access-key-id'),
+    secret('client.secret-access-key'),
+    secret('client.session-token'),
+  ]
+  return {
+    queueUrl,
+    endpoint: endpoint ?? null,
+    region: region ?? regionOfQueue(queueUrl),
+    credentials:
+      id === null || key === null
+        ? null
+        : { accessKeyId: id, secretAccessKey: key, ...(token === null ? {} : { sessionToken: token }) },
+  }
+}
+
+/** The region in the host name of a queue; null where AWS's chain says it. Other servers take any, but want one. */
+export function regionOfQueue(
+  queueUrl: string,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | null {
+  const { hostname } = new URL(queueUrl)
+  const [, named, old] =
+    /(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?$|^([a-z0-9-]+)\.queue\.amazonaws\.com$/.exec(
+      hostname,
+    ) ?? []
+  if (named !== undefined || old !== undefined) return named ?? old ?? null
+  const said = env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION']
+  return said !== undefined || /\.amazonaws\.com(?:\.cn)?$/.test(hostname) ? null : 'us-east-1'
+}
+
+const TOKEN_MIN = 16
+
+/** @throws Fault `invalid` for a variable that is not set, or a token that is easily guessed */
+function tokenOf(text: string | undefined, where: string): string | null {
+  const token = secretOf(text, where)
+  if (token !== null && token.length < TOKEN_MIN)
+    throw new Fault('invalid', `${where}: expected at least ${TOKEN_MIN} characters, got ${token.length}`)
+  return token
+}
+
+const VARIABLE = /^env:([A-Za-z_][A-Za-z0-9_]*)$/
+
+/** A secret, or that of the variable that is named. @throws Fault `invalid` when the variable is not set */
+function secretOf(text: string | undefined, where: string): string | null {
+  if (text === undefined) return null
+  const [, variable] = VARIABLE.exec(text) ?? []
+  if (variable === undefined) return text
+  const value = process.env[variable]
+  if (value === undefined || value === '')
+    throw new Fault('invalid', `${where}: the environment has no variable ${variable}; set it before the start`)
+  return value
+}
+
+/** Where secrets stand in the configuration itself, in sentences. */
+export function secretNotes(configured: Readonly<Record<string, ObjectSourceSettings>>): string[] {
+  return Object.entries(configured).flatMap(([name, settings]) => {
+    const secrets =
+      settings.type === 'webhook'
+        ? { token: settings.token }
+        : settings.type === 'sqs'
+          ? { 'client.secret-access-key': settings['client.secret-access-key'] }
+          : {}
+    return Object.entries(secrets)
+      .filter(([, value]) => value !== undefined && !VARIABLE.test(value))
+      .map(
+        ([key]) =>
+          `objects.sources.${name}.${key}: the secret stands in the file; env:NAME takes it from the variable NAME`,
+      )
+  })
+}
+
+/** Where positions are kept. */
+export function positionsFile(stateDir: string): PositionsFile {
+  const file = path.join(stateDir, POSITIONS)
+  return {
+    path: file,
+    read: () =>
+      readFile(file, 'utf8').catch((error: unknown) => {
+        if (systemCode(error) === 'ENOENT') return null
+        throw error
+      }),
+    write: async (text) => {
+      const state = await openFileStore({ root: stateDir, create: true })
+      await state.put(POSITIONS, Buffer.from(text))
+    },
+  }
+}
