@@ -11,10 +11,13 @@ import { limits } from '../base/limits.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
 import type { Extraction } from '../extract/extract.ts'
 import { type ExtractPool, type ExtractTask, openExtractPool, storeReader } from '../extract/pool.ts'
+import type { Labels } from '../service/objects/labels/labels.ts'
+import type { KeptFacts } from '../service/objects/redo.ts'
 import { openFileStore } from '../store/file.ts'
 import type { Store } from '../store/store.ts'
 import type { Config } from './config.ts'
 import type { KnownDirectories } from './known-directories.ts'
+import { labelSubject } from './labels.ts'
 
 type Bucket =
   /** A directory kept in step; its events carry the etags of this store. */
@@ -44,17 +47,24 @@ export function openExtractors(
 export class Buckets {
   readonly #pool: ExtractPool
   readonly #directories: KnownDirectories
+  readonly #labels: { service: Labels; image: 's3' | 'bytes' | undefined } | null
   readonly #buckets = new Map<string, Bucket>()
   #objectsRoot: string | null = null
 
-  constructor(pool: ExtractPool, directories: KnownDirectories) {
+  /** @param labels the service that labels pictures, and how it is told of them */
+  constructor(
+    pool: ExtractPool,
+    directories: KnownDirectories,
+    labels: { service: Labels; image: 's3' | 'bytes' | undefined } | null = null,
+  ) {
     this.#pool = pool
     this.#directories = directories
+    this.#labels = labels
   }
 
   /** Names and versions of the extractors that objects of these buckets go through. */
   get extractors(): readonly { name: string; version: number }[] {
-    return this.#pool.extractors
+    return [...this.#pool.extractors, ...(this.#labels === null ? [] : [this.#labels.service.extractor])]
   }
 
   /**
@@ -85,17 +95,27 @@ export class Buckets {
     this.#objectsRoot = path.resolve(root)
   }
 
-  /** Facts of the object that a `create` event names. Never throws for what is wrong with the object. */
-  async extract(event: ObjectEvent): Promise<Extraction> {
+  /**
+   * Facts of the object that a `create` event names. Never throws for what is wrong with the object.
+   * @param kept of its row as it is: labels that hold are taken from there
+   */
+  async extract(event: ObjectEvent, kept?: KeptFacts): Promise<Extraction> {
     const bucket = await this.#bucketOf(event)
     if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
-    let task: ExtractTask | Extraction
+    let found: Found | Extraction
     try {
-      task = await taskOf(bucket, event)
+      found = await taskOf(bucket, event)
     } catch (error) {
       return unread('unavailable', messageOf(error))
     }
-    return 'faults' in task ? task : this.#pool.extract(task)
+    if ('faults' in found) return found
+    const extraction = await this.#pool.extract(found.task)
+    if (this.#labels === null) return extraction
+    const { service, image } = this.#labels
+    const { store } = bucket
+    const { sizeBytes } = found.task
+    const subject = labelSubject({ event, store, etag: found.pin, sizeBytes, isInS3: image === 's3' })
+    return service.added(subject, extraction, kept)
   }
 
   async #bucketOf({ bucket: name, source }: ObjectEvent): Promise<Bucket | null> {
@@ -122,7 +142,13 @@ export class Buckets {
 
 const MD5 = /^[0-9a-f]{32}$/
 
-async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<ExtractTask | Extraction> {
+interface Found {
+  task: ExtractTask
+  /** The etag that the store has for the object. */
+  pin: string
+}
+
+async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<Found | Extraction> {
   const { bucket, key, versionId, etag } = event
   const version = versionId === NULL_VERSION ? {} : { versionId }
   const info = await store.head(key, version)
@@ -135,8 +161,9 @@ async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<Extr
       : event.sizeBytes !== undefined && info.sizeBytes !== event.sizeBytes
   if (differs) return unread('superseded', `${bucket}/${key} is no longer the object that the event tells of`)
   const subject = { bucket, key, versionId, sizeBytes: info.sizeBytes, ...(etag === undefined ? {} : { etag }) }
-  if (kind === 'directory') return { ...subject, file: { path: await store.localFile(key), stamp: info.etag } }
-  return { ...subject, read: storeReader(store, key, { ...version, ifMatch: info.etag }) }
+  const pin = info.etag
+  if (kind === 'directory') return { pin, task: { ...subject, file: { path: await store.localFile(key), stamp: pin } } }
+  return { pin, task: { ...subject, read: storeReader(store, key, { ...version, ifMatch: pin }) } }
 }
 
 function unread(kind: 'missing' | 'superseded' | 'unavailable', message: string): Extraction {

@@ -12,6 +12,7 @@ import { pathToFileURL } from 'node:url'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
 import { sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
@@ -50,6 +51,23 @@ const flatSchema = z.record(
 const extractor = z.strictObject({ module: z.string(), name: z.string().optional() })
 
 const CONNECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const rekognition = z.strictObject({
+  type: z.literal('rekognition'),
+  /** Default: as AWS's own tools find it. */
+  region: z.string().optional(),
+  endpoint: z.string().optional(),
+  maxLabels: z.int().min(1).max(1000).default(3),
+  /** Percent. */
+  minConfidence: z.number().min(0).max(100).default(55),
+  /** How the service is told of a picture: by its name in S3, or by its bytes. Default: by name where it can be. */
+  image: z.enum(['s3', 'bytes']).optional(),
+  callsPerSecond: z.number().positive().max(1000).default(5),
+  callsAtOnce: z.int().min(1).max(limits.labelCallsAtOnceMax).default(4),
+  /** The cap on what it costs: pictures beyond it wait. */
+  callsPerHourMax: z.int().min(1).max(10_000_000).default(3600),
+  /** Raised to have rows labelled anew by `tidewater reextract`. */
+  version: z.int().min(1).default(1),
+})
 
 const schema = z.strictObject({
   /** Connections to S3 and stores of its protocol, by name: properties as Iceberg's programs have them, see docs/configuration.md. */
@@ -74,6 +92,8 @@ const schema = z.strictObject({
       extractors: z.array(extractor).default([]),
       /** What tells of objects by itself, by name, see docs/point-it-at-your-bucket.md. */
       sources: z.record(z.string().regex(STREAM_NAME), objectSourceSettings).default({}),
+      /** Labels of pictures, see docs/extractors.md. */
+      labels: z.discriminatedUnion('type', [rekognition]).optional(),
       /** Worker threads for extractors; default: the number of cores. */
       workers: z.int().min(1).max(64).optional(),
     })

@@ -16,7 +16,7 @@ import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { Room } from '../service/objects/sources/room.ts'
 import type { ObjectSources } from '../service/objects/sources/sources.ts'
-import { openVersionStore, type VersionStore } from '../service/objects/version-store.ts'
+import { openVersionStore, type VersionNames, type VersionStore } from '../service/objects/version-store.ts'
 import { parseStream, type Sources, Streams } from '../service/streams/streams.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
@@ -27,6 +27,7 @@ import type { Config } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
 import { type Home, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
+import { openLabels } from './labels.ts'
 import { openObjectSources } from './object-sources.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
@@ -66,7 +67,7 @@ export interface Engine extends Reader {
   start(onFault: (fault: Fault, retryInMs: number) => void): void
   /** Ends following, then passes on and commits what was accepted. @throws Fault: then the rest stays in the logs */
   finish(): Promise<void>
-  /** Passes on and commits everything accepted so far. */
+  /** Passes on and commits everything accepted so far, and the labels that wait, up to the cap on calls for them. */
   drain(): Promise<void>
 }
 
@@ -174,7 +175,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       throw new Fault('corrupt', `${file} ${trouble}; run tidewater doctor --repair to mend it`, { path: file })
     }
     const directories = await KnownDirectories.open(home.stateDir)
-    const buckets = new Buckets(pool, directories)
+    const labels = await openLabels(config, home, clock, (text) => options.onNotice?.(text))
+    closers.push(() => labels?.close())
+    const image = config.objects.labels?.image
+    const buckets = new Buckets(pool, directories, labels === null ? null : { service: labels, image })
     const objects = new ObjectsService({
       objects: objectsLog,
       journal: part('journal').log,
@@ -184,7 +188,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       deadLetters,
       clock,
       mapping: tables.mapping,
-      extract: (event) => buckets.extract(event),
+      extract: (event, kept) => buckets.extract(event, kept),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
@@ -251,14 +255,19 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     errorOutput = errors
     closers.push(() => errors.close())
 
+    const redo = (version: VersionNames) => objects.redo(version)
+    const labelling = { end: new AbortController(), run: Promise.resolve() }
     const stop = async () => {
+      labelling.end.abort()
+      await labelling.run
       await objects.stop()
       await streams.stop()
       await Promise.all([...feeds.values()].map((feed) => feed.stop()))
       await errors.stop()
     }
-    const drain = async () => {
+    const drain = async (withLabels: boolean) => {
       await objects.drain()
+      if (withLabels) await labels?.settle(redo)
       // A table that cannot take its entries keeps none of the others from theirs.
       const failed: unknown[] = []
       for (const each of [streams, ...feeds.values(), errors])
@@ -287,9 +296,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       filled,
       upkeep,
       logs: new Map([...parts].map(([name, { log: tableLog }]) => [name, tableLog])),
-      drain,
+      drain: () => drain(true),
       start: (onFault) => {
         objects.start(onFault)
+        if (labels !== null) {
+          labelling.run = labels.follow(redo, labelling.end.signal, (fault) =>
+            onFault(fault, limits.labelWaitingPollMs),
+          )
+        }
         streams.start()
         for (const feed of feeds.values()) feed.start()
         errors.start()
@@ -299,7 +313,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         await Promise.all([sources.stop(), objectSources.stop()])
         await streams.end()
         await stop()
-        await drain()
+        await drain(false)
       },
       close,
     }

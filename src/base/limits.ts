@@ -147,6 +147,27 @@ export const limits = {
   reextractStatementMs: 600_000,
   reextractWaitingMax: 20_000,
 
+  /**
+   * Labels by a service: bytes of a picture sent along, of one that it reads from S3, and of one that is made smaller first, by its side,
+   * within such pixels and such a time.
+   */
+  labelBytesMax: 5 * MiB,
+  labelS3BytesMax: 15 * MiB,
+  labelShrinkBytesMax: 32 * MiB,
+  labelSidePixels: 4_096,
+  labelPixelsMax: 100_000_000,
+  labelShrinkMs: 10_000,
+  /** One call; tries of a picture, the pause between them (doubled up to the maximum), and how long its events may wait for all that. */
+  labelCallMs: 15_000,
+  labelAttemptsMax: 5,
+  labelBackoffMs: 200,
+  labelBackoffMaxMs: 5_000,
+  labelTurnMs: 5_000,
+  /** Calls at once that may be configured; no call after one that was refused for its credentials; how often what waits is looked at. */
+  labelCallsAtOnceMax: 64,
+  labelRefusedMs: 60_000,
+  labelWaitingPollMs: 5_000,
+
   /** What a worker thread's death may tell, in characters. */
   threadMessageMax: 2_000,
 

@@ -73,6 +73,7 @@ export function lockProblems(manifest: Manifest, lock: Lock): Problem[] {
 /** Packages that only these folders may import, so that a change of theirs stays there. */
 const owners: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk/client-sqs': ['src/source/'],
+  '@aws-sdk/client-rekognition': ['src/service/objects/labels/'],
   '@duckdb/node-api': ['src/duck/'],
   '@platformatic/kafka': ['src/source/'],
   ajv: ['src/service/streams/validate/'],
