@@ -59,7 +59,7 @@ const rekognition = z.strictObject({
   maxLabels: z.int().min(1).max(1000).default(3),
   /** Percent. */
   minConfidence: z.number().min(0).max(100).default(55),
-  /** How the service is told of a picture: by its name in S3, or by its bytes. Default: by name where it can be. */
+  /** How the service is told of a picture: by its name in S3, or by its bytes, which is the default. */
   image: z.enum(['s3', 'bytes']).optional(),
   callsPerSecond: z.number().positive().max(1000).default(5),
   callsAtOnce: z.int().min(1).max(limits.labelCallsAtOnceMax).default(4),

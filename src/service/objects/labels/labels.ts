@@ -116,8 +116,9 @@ export class Labels {
   }
 
   /**
-   * An extraction with its labels. Never throws.
+   * An extraction with its labels.
    * @param kept of the row as it is: its labels are taken if they are of these bytes and of this version
+   * @throws Fault `unavailable` when the book of calls cannot be written, and nothing else
    */
   async added(subject: LabelSubject, extraction: Extraction, kept?: KeptFacts): Promise<Extraction> {
     if (extraction.extractors === undefined || !isPicture(extraction)) return extraction
