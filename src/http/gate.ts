@@ -68,6 +68,14 @@ export class Gate {
     }
   }
 
+  /** May whoever asks see how everything is? They have come in without a key where there are none. */
+  mayLook(request: FastifyRequest): boolean {
+    const { keys } = this
+    if (keys.length === 0) return true
+    const key = secretKey(request, keys)
+    return key !== null && allows(key, 'read', null)
+  }
+
   /** The key that a request came in with; null: there are no keys. */
   keyOf(request: FastifyRequest): ApiKey | null {
     return this.#entered.get(request) ?? null

@@ -8,8 +8,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { unreachable } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
+import type { ObjectSourceStatus } from '../service/objects/objects.ts'
 import type { Stream, Streams } from '../service/streams/streams.ts'
 import type { FeedEvent } from '../table/table.ts'
+import { ObjectSourceMetrics } from './object-source-metrics.ts'
 import type { Result } from './taking.ts'
 
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -17,6 +19,7 @@ const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 /** What is read off at each look. */
 export interface Watched {
   streams: Streams
+  objectSources: () => readonly ObjectSourceStatus[]
   inFlightBytes: () => number
   connections: () => number
 }
@@ -65,6 +68,9 @@ export class Metrics {
     'stream',
     'source',
   ])
+  readonly #objects = new ObjectSourceMetrics(this.#registry)
+  /** Tables whose last commit failed, and why. */
+  readonly stalledTables = new Map<string, string>()
   readonly #paused = this.#gauge('stream_paused', '1 while commits are held back.', ['stream'])
   readonly #inFlight = this.#gauge('http_in_flight_bytes', 'Bytes of bodies that are held.', [])
   readonly #connections = this.#gauge('http_connections', 'Open connections.', [])
@@ -95,16 +101,19 @@ export class Metrics {
         this.#commitRows.inc({ table, change: 'written' }, rowsWritten)
         this.#commitRows.inc({ table, change: 'removed' }, rowsRemoved)
         this.#stalled.set({ table }, 0)
+        this.stalledTables.delete(table)
         return
       }
       case 'stalled': {
         const table = this.#tableOf(event.table)
         this.#stalls.inc({ table })
         this.#stalled.set({ table }, 1)
+        this.stalledTables.set(table, event.fault.message)
         return
       }
       case 'unchanged':
         this.#stalled.set({ table: this.#tableOf(event.table) }, 0)
+        this.stalledTables.delete(this.#tableOf(event.table))
         return
       // It hinders no commit; the log tells it.
       case 'upkeep-failed':
@@ -129,7 +138,7 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  async text({ streams, inFlightBytes, connections }: Watched): Promise<string> {
+  async text({ streams, objectSources, inFlightBytes, connections }: Watched): Promise<string> {
     const gauges = [
       this.#backlogEntries,
       this.#backlogBytes,
@@ -142,6 +151,7 @@ export class Metrics {
     ]
     for (const gauge of gauges) gauge.reset()
     for (const stream of streams.list()) this.#look(stream)
+    this.#objects.look(objectSources())
     this.#inFlight.set(inFlightBytes())
     this.#connections.set(connections())
     await this.#forget(new Set(streams.list().map(({ name }) => name)))

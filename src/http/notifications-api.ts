@@ -58,15 +58,13 @@ function showsToken(request: FastifyRequest, token: string): boolean {
   const header = headerOf(request)
   const authorization = header('authorization')?.trim() ?? ''
   const [, scheme, rest = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization) ?? []
-  const shown =
-    scheme === undefined
-      ? authorization
-      : scheme.toLowerCase() === 'bearer'
-        ? rest
-        : Buffer.from(rest, 'base64')
-            .toString('utf8')
-            .replace(/^[^:]*:/, '')
+  const shown = scheme === undefined ? authorization : scheme.toLowerCase() === 'bearer' ? rest : passwordIn(rest)
   const key = header('x-api-key')
   // Both are compared whatever the first says.
   return [sameText(shown, token), key !== undefined && sameText(key, token)].includes(true)
+}
+
+/** Of `user:password` in base64; empty where that is no such text. */
+function passwordIn(basic: string): string {
+  return /^[^:]*:(.*)$/s.exec(Buffer.from(basic, 'base64').toString('utf8'))?.[1] ?? ''
 }

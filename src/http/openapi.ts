@@ -73,7 +73,12 @@ export function openApi(): object {
     components: { schemas, securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
     security: [{ key: [] }, {}],
     paths: {
-      '/health': { get: { summary: 'whether the server answers', responses: answers('it does', ref('Health')) } },
+      '/health': {
+        get: {
+          summary: 'how the server is: what does not go as it should, and its sources, for keys that may read',
+          responses: answers('how it is', ref('Health')),
+        },
+      },
       '/health/live': { get: { summary: 'whether the server lives', responses: answers('it does', ref('Health')) } },
       '/health/ready': {
         get: {

@@ -38,7 +38,7 @@ export const PORT_DEFAULT = 8321
 export interface ServerOptions {
   streams: Streams
   /** What tells of objects, and may come by HTTP. Default: nothing. */
-  objectSources?: Pick<ObjectSources, 'webhook' | 'status'>
+  objectSources?: Pick<ObjectSources, 'webhook' | 'status' | 'full'>
   clock: Clock
   /** The tables, for SQL. */
   reader: Pick<Reader, 'catalog' | 'io' | 'clock'>

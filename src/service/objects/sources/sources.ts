@@ -86,10 +86,12 @@ export class ObjectSources {
   readonly #webhooks = new Map<string, Webhook>()
   readonly #positions: Positions
   readonly #notice: (text: string) => void
+  readonly #room: TakerParts['room']
   #started: { stop: AbortController; ends: Promise<unknown> } | null = null
 
   constructor(options: ObjectSourcesOptions) {
     this.#notice = options.notice
+    this.#room = options.room
     this.#positions = new Positions(options.positions, options.clock)
     for (const [name, source] of options.configured) this.#running.set(name, this.#open(name, source, options))
   }
@@ -119,6 +121,11 @@ export class ObjectSources {
   /** Null: there is none of that name, or it does not take anything now. */
   webhook(name: string): Webhook | null {
     return this.#webhooks.get(name) ?? null
+  }
+
+  /** Why nothing more may come in for the moment; null when it may. */
+  full(): Promise<string | null> {
+    return this.#room.full()
   }
 
   status(): ObjectSourceStatus[] {
