@@ -3,7 +3,9 @@
  * The command `tidewater`: installs what is missing, then runs the command line on the pinned Node.
  *
  * This process only waits: the command ends itself, and its exit code or signal becomes ours. Ctrl-C in a terminal reaches
- * every process of the foreground group, so SIGINT is passed on only when no terminal did that already.
+ * every process of the foreground group, so SIGINT is passed on only when no terminal did that already. When this process is
+ * killed, the channel to the command closes with it, and the command ends as by SIGTERM (`src/cli/main.ts`): nobody is left
+ * behind who holds the home and the port.
  */
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
@@ -24,7 +26,10 @@ if (!existsSync(source) && !runsPacked(process.versions.node)) {
 const [node, command] = existsSync(source)
   ? [ensureInstalled(), source]
   : [process.execPath, join(projectFolder, 'dist', 'cli', 'main.js')]
-const child = spawn(node, [command, ...process.argv.slice(2)], { stdio: 'inherit', env: nodeEnvironment })
+const child = spawn(node, [command, ...process.argv.slice(2)], {
+  stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  env: { ...nodeEnvironment, TIDEWATER_ENDS_WITH: String(process.pid) },
+})
 
 const passedAt = new Map()
 function pass(signal) {

@@ -25,7 +25,7 @@ import { TableWriter } from '../table/writer.ts'
 import { Buckets, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
-import { type Home, requireNoLoss } from './home.ts'
+import { type Home, heldHome, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
 import { openLabels } from './labels.ts'
 import { openObjectSources } from './object-sources.ts'
@@ -95,7 +95,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const pool = await openExtractors(config, options.configDir, (text) => options.onNotice?.(text))
     closers.push(() => pool.close())
     // The logs first: their locks tell a second process that the home is taken, before it touches anything.
-    const objectsLog = await log('objects')
+    const objectsLog = await log('objects').catch((error: unknown) => {
+      throw heldHome(home, error)
+    })
     const parts = new Map<string, TablePart>([
       ['journal', { log: await log('journal'), definition: tables.journal }],
       ['inventory', { log: await log('inventory'), definition: tables.inventory }],

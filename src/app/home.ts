@@ -11,7 +11,7 @@
  */
 import { mkdir, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { Fault, messageOf, systemCode } from '../base/fault.ts'
+import { Fault, isFault, messageOf, systemCode } from '../base/fault.ts'
 
 export const CATALOG_NAME = 'tidewater'
 export const HOME_DEFAULT = '.tidewater'
@@ -84,6 +84,18 @@ export async function requireHome(home: Home): Promise<void> {
 export async function requireNoLoss(home: Home): Promise<void> {
   const loss = await catalogLoss(home)
   if (loss !== null) throw new Fault('corrupt', loss, { path: home.catalogPath })
+}
+
+/** What a log says that another process owns, in words on the home: that is what a user gave, and can change. */
+export function heldHome(home: Home, error: unknown): unknown {
+  if (!isFault(error, 'conflict')) return error
+  const owner = String(error.facts['owner'] ?? 'another process')
+  return new Fault(
+    'conflict',
+    `the state folder ${home.dir} is in use by ${owner}: a server, or another command that writes. Go through it by --api-url where the command has that, stop that one, or name another folder with --home`,
+    { home: home.dir, owner },
+    error,
+  )
 }
 
 async function look<T>(

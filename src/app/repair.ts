@@ -23,7 +23,7 @@ import { committedOffset } from '../table/writer.ts'
 import type { Config } from './config.ts'
 import { type Finding, filesIn } from './doctor.ts'
 import { type Engine, openEngine } from './engine.ts'
-import { type Home, requireHome } from './home.ts'
+import { type Home, heldHome, requireHome } from './home.ts'
 import { attachDirectory } from './ingest.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
@@ -92,7 +92,10 @@ async function mendLogsAndState(reader: Reader, tell: Tell): Promise<void> {
   const taken = Math.max(known?.applied ?? 0, known?.emitted ?? 0)
   // A state made anew has taken an offset at least (see setTaken), so the log must have given one.
   const floor = taken === 0 && held('journal') > 0 ? 1 : taken
-  const objects = await mendLog({ home, clock, name: 'objects', floor, passedOn: before(known?.emitted ?? 0) }, tell)
+  const mending = { home, clock, name: 'objects', floor, passedOn: before(known?.emitted ?? 0) }
+  const objects = await mendLog(mending, tell).catch((error: unknown) => {
+    throw heldHome(home, error)
+  })
   try {
     for (const name of tables.keys()) {
       const log = await mendLog({ home, clock, name, floor: held(name), passedOn: before(held(name)) }, tell)
