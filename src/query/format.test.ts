@@ -133,6 +133,15 @@ describe('a table for the terminal', () => {
     }
     assert.match(formatTable(table(['a'], [['x'.repeat(900)]])), /x…/)
   })
+  it('leaves out columns in the middle that do not fit, and says how many', () => {
+    const names = Array.from({ length: 30 }, (_, index) => `column_${index}`)
+    const wide = table(names, [names.map((name) => `of ${name}`)])
+    const text = formatTable(wide, { widthMax: 80 })
+    for (const line of text.trimEnd().split('\n').slice(0, -1)) assert.ok([...line].length <= 80, line)
+    assert.match(text, /│ colum… │ colum….*│ … │.*│ colum… │\n/)
+    assert.match(text, /\n1 row; 22 of 30 columns not shown/)
+    assert.match(formatTable(wide), /of column_15/, 'who reads through a pipe gets all')
+  })
   it('shows the first and last rows of many, and says how many are missing', () => {
     const rows = Array.from({ length: 50 }, (_, index): Cell[] => [index])
     const text = formatTable(table(['n'], rows), { rowsMax: 4, widthMax: 80 })

@@ -1,6 +1,6 @@
 /**
  * Results as text: JSON lines for programs, CSV for spreadsheets, a box for terminals. Nothing is lost in the first two;
- * the box is cut to the terminal's width.
+ * the box is cut to the terminal's width, cells first, then columns.
  */
 import { stringifyJson } from '../base/json.ts'
 import type { Column } from './query.ts'
@@ -85,13 +85,20 @@ export function formatTable(result: Rows, options: TableOptions = {}): string {
   const widthMax =
     options.widthMax ?? (process.stdout.isTTY ? process.stdout.columns : undefined) ?? Number.POSITIVE_INFINITY
   const { shown, hiddenAt, hidden } = chooseRows(result.rows, rowsMax)
-  const cells = shown.map((row) => row.map((cell) => cutText(oneLine(cell), cellMax)))
-  const names = result.columns.map(({ name }) => cutText(oneLine(name), cellMax))
-  const widths = fitWidths(
-    names.map((name, index) => cells.reduce((width, row) => Math.max(width, textWidth(row[index]!)), textWidth(name))),
-    widthMax,
+  const allCells = shown.map((row) => row.map((cell) => cutText(oneLine(cell), cellMax)))
+  const allNames = result.columns.map(({ name }) => cutText(oneLine(name), cellMax))
+  const allWidths = allNames.map((name, index) =>
+    allCells.reduce((width, row) => Math.max(width, textWidth(row[index]!)), textWidth(name)),
   )
-  const right = result.columns.map((_, index) => shown.every((row) => isNumber(row[index]!)) && shown.length > 0)
+  const places = chooseColumns(allWidths, widthMax)
+  const pick = <T>(values: readonly T[], gap: T): T[] => places.map((at) => (at === null ? gap : values[at]!))
+  const cells = allCells.map((row) => pick(row, '…'))
+  const names = pick(allNames, '…')
+  const widths = fitWidths(pick(allWidths, 1), widthMax)
+  const right = pick(
+    result.columns.map((_, index) => shown.every((row) => isNumber(row[index]!)) && shown.length > 0),
+    false,
+  )
   const line = (texts: readonly string[], toRight: readonly boolean[]): string =>
     `│ ${texts.map((text, index) => pad(cutText(text, widths[index]!), widths[index]!, toRight[index]!)).join(' │ ')} │`
   const rule = (left: string, middle: string, end: string): string =>
@@ -111,7 +118,7 @@ export function formatTable(result: Rows, options: TableOptions = {}): string {
     }
     out.push(rule('└', '┴', '┘'))
   }
-  out.push(footer(result, hidden))
+  out.push(footer(result, hidden, places.includes(null) ? allNames.length - places.length + 1 : 0))
   return `${out.join('\n')}\n`
 }
 
@@ -120,11 +127,31 @@ function isPlan(result: Rows): boolean {
   return result.columns.map(({ name }) => name).join() === 'explain_key,explain_value'
 }
 
-function footer(result: Rows, hidden: number): string {
+function footer(result: Rows, hidden: number, hiddenColumns: number): string {
   const count = result.rows.length
   const rows = `${count.toLocaleString('en')} ${count === 1 ? 'row' : 'rows'}`
-  if (result.truncated) return `first ${rows}, there are more`
-  return hidden === 0 ? rows : `${rows}, ${hidden.toLocaleString('en')} of them not shown`
+  const said = result.truncated
+    ? `first ${rows}, there are more`
+    : hidden === 0
+      ? rows
+      : `${rows}, ${hidden.toLocaleString('en')} of them not shown`
+  if (hiddenColumns === 0) return said
+  return `${said}; ${hiddenColumns} of ${result.columns.length} columns not shown: name those you want, or use --json`
+}
+
+/** Places of the columns that fit at their narrowest; where those in the middle are left out, null. */
+function chooseColumns(widths: readonly number[], widthMax: number): (number | null)[] {
+  const places = widths.map((_, at) => at)
+  const narrow = (at: number | null) => (at === null ? 1 : Math.min(widths[at]!, COLUMN_MIN)) + 3
+  let least = places.reduce((sum, at) => sum + narrow(at), 1)
+  if (least <= widthMax) return places
+  least += narrow(null)
+  const head = places.splice(0, Math.ceil(places.length / 2))
+  while (least > widthMax && head.length + places.length > 1) {
+    const gone = head.length > places.length ? head.pop() : places.shift()
+    least -= narrow(gone ?? null)
+  }
+  return [...head, null, ...places]
 }
 
 function chooseRows<T>(rows: readonly T[], rowsMax: number): { shown: readonly T[]; hiddenAt: number; hidden: number } {
