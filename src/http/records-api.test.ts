@@ -71,6 +71,26 @@ test('lines and arrays are taken, and every record is told of', async () => {
   })
 })
 
+test('what curl sends without a word on its type is taken for what it is, and every type is named where one is refused', async () => {
+  await withServer({ streams: { events } }, {}, async (http) => {
+    const { send } = http
+    const post = (body: string, type = 'application/x-www-form-urlencoded') =>
+      send('POST', path, body, { 'content-type': type })
+    assert.deepEqual(countsOf(await post('{"id":1}')), counts({ accepted: 1 }))
+    assert.deepEqual(countsOf(await post('{\n  "id": 2\n}\n')), counts({ accepted: 1 }))
+    assert.deepEqual(countsOf(await post('[{"id":3},{"id":4}]')), counts({ accepted: 2 }))
+    assert.deepEqual(countsOf(await post('{"id":5}\n{"id":\n{"id":6}\n')), counts({ accepted: 2, deadLetters: 1 }))
+    const form = await post('id=7&name=x')
+    assert.equal(form.status, 400)
+    for (const { body } of [form, await post('x', 'application/xml')])
+      assert.match(
+        JSON.stringify(body),
+        /application\/x-ndjson, application\/cloudevents\+json or application\/cloudevents-batch\+json/,
+      )
+    assert.deepEqual(await idsOf(http), [1, 2, 3, 4, 5, 6])
+  })
+})
+
 test('packed bodies are unpacked, within their bounds', async () => {
   await withServer({ streams: { events } }, {}, async (http) => {
     const { send } = http

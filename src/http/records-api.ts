@@ -48,7 +48,8 @@ async function take(
   const { query } = request
   const operation = operationOf(query.operation)
   const mode = eventModeOf(headerOf(request))
-  if (mode === null && bodyKind(request.headers['content-type']) === 'lines') {
+  const kind = mode === null ? bodyKind(request.headers['content-type']) : null
+  if (kind === 'lines') {
     return withHold(context.inFlight, async (hold) => {
       // The line that is being read, beside the part that is being filled.
       const line = context.inFlight.hold()
@@ -68,7 +69,7 @@ async function take(
       checkCount(events.length)
       return takeEvents(stream, events, sender)
     }
-    const pieces = jsonPieces(body, operation)
+    const pieces = kind === 'form' ? await formPieces(body, operation) : jsonPieces(body, operation)
     checkCount(pieces.length)
     hold.release()
     return takeParts(stream, once(pieces), identity, sender, hold)
@@ -84,8 +85,8 @@ function checkCount(records: number): void {
     )
 }
 
-async function* once(pieces: Piece[]): AsyncGenerator<Piece[]> {
-  yield pieces
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value
 }
 
 function requireNoIdentity({ idempotencyKey, producer }: Identity): void {
@@ -111,15 +112,44 @@ function eventsOf(
   }))
 }
 
+const TYPES =
+  'application/json, application/x-ndjson, application/cloudevents+json or application/cloudevents-batch+json, or an event with ce-… headers'
+
 /** @throws Fault `unsupported` */
-function bodyKind(contentType: string | undefined): 'lines' | 'json' {
+function bodyKind(contentType: string | undefined): 'lines' | 'json' | 'form' {
   const type = (contentType ?? 'application/json').split(';')[0]?.trim().toLowerCase() ?? ''
   if (type === 'application/json') return 'json'
   if (/^(application\/(x-)?ndjson|application\/(x-)?jsonl(ines)?|text\/plain)$/.test(type)) return 'lines'
-  throw new Fault(
-    'unsupported',
-    `Content-Type: expected application/json, application/x-ndjson or application/cloudevents+json, got "${type.slice(0, 80)}"`,
-  )
+  if (type === FORM) return 'form'
+  throw new Fault('unsupported', `Content-Type: expected ${TYPES}, got "${type.slice(0, 80)}"`)
+}
+
+/** What curl says of every body that it is told nothing of. */
+const FORM = 'application/x-www-form-urlencoded'
+
+/**
+ * A body that is called a form and is none: JSON, or lines of it. No form begins like either.
+ * @throws Fault `unsupported`
+ */
+async function formPieces(body: Uint8Array, operation: Operation | undefined): Promise<Piece[]> {
+  const text = Buffer.from(body).toString('utf8').trimStart()
+  if (text.startsWith('[') || isJson(text)) return jsonPieces(body, operation)
+  if (!text.startsWith('{'))
+    throw new Fault(
+      'unsupported',
+      `Content-Type: expected ${TYPES}, got "${FORM}", and a body that begins neither like JSON nor like lines of it`,
+    )
+  const pieces: Piece[] = []
+  for await (const some of linesOf(once(body), operation)) pieces.push(...some)
+  return pieces
+}
+
+function isJson(text: string): boolean {
+  try {
+    return typeof JSON.parse(text) === 'object'
+  } catch {
+    return false
+  }
 }
 
 /** Counts, and every record in its order; of a request of several parts only those that are no rows. */
