@@ -3,7 +3,7 @@
  * letters that fail first after the replay began are not of it.
  */
 import { z } from 'zod'
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { formatIdent } from '../iceberg/catalog/catalog.ts'
 import type { QuerySession } from '../query/query.ts'
@@ -55,8 +55,13 @@ export function firstCursor(nowMs: number): Cursor {
   }
 }
 
-/** @throws Fault `invalid` */
-export function choiceSql({ ids = [], stage, stream }: LetterChoice): string {
+/** The letters of a choice that are open. @throws Fault `invalid` */
+export function choiceSql(choice: LetterChoice): string {
+  return ["status = 'open'", ...choiceTerms(choice)].join(' AND ')
+}
+
+/** What a choice asks of letters, whatever became of them. @throws Fault `invalid` */
+export function choiceTerms({ ids = [], stage, stream }: LetterChoice): string[] {
   const wrong = ids.find((id) => !/^[0-9a-f]{4,32}$/.test(id))
   if (wrong !== undefined)
     throw new Fault('invalid', `expected an id of 4 to 32 hex digits (see tidewater deadletter list), got "${wrong}"`)
@@ -65,11 +70,35 @@ export function choiceSql({ ids = [], stage, stream }: LetterChoice): string {
   if (stream !== undefined && !STREAM_NAME.test(stream))
     throw new Fault('invalid', `--stream: expected the name of a stream, got "${stream.slice(0, 80)}"`)
   return [
-    "status = 'open'",
     ...(stage === undefined ? [] : [`stage = '${stage}'`]),
     ...(stream === undefined ? [] : [`stream IN ('${stream}', '${streamLogName(stream)}')`]),
     ...(ids.length === 0 ? [] : [`(${ids.map((id) => `id LIKE '${id}%'`).join(' OR ')})`]),
-  ].join(' AND ')
+  ]
+}
+
+/**
+ * A stream that is not there may have left letters; a name that nothing ever had is a mistake.
+ * @param isKnown is there such a stream?
+ * @throws Fault `not-found`
+ */
+export async function requireStream(
+  session: QuerySession,
+  stream: string | undefined,
+  isKnown: (stream: string) => boolean | Promise<boolean>,
+): Promise<void> {
+  if (stream === undefined || (await isKnown(stream))) return
+  const { rows } = await session
+    .run(`SELECT 1 FROM ${DEAD_LETTERS} WHERE ${choiceTerms({ stream }).join(' AND ')} LIMIT 1`)
+    .catch((error: unknown) => {
+      // A home that never had a letter has no table of them.
+      if (isFault(error, 'not-found')) return { rows: [] }
+      throw error
+    })
+  if (rows.length === 0)
+    throw new Fault(
+      'not-found',
+      `--stream: there is no stream ${JSON.stringify(stream)}, and no letter of one; tidewater stream list shows them`,
+    )
 }
 
 /** Letters of before the columns were there have one time only. */

@@ -19,10 +19,18 @@ import { type Stream, streamLogName } from '../service/streams/streams.ts'
 import { readNotification } from '../source/source.ts'
 import type { Engine } from './engine.ts'
 import { attachDirectory } from './ingest.ts'
-import { choiceSql, cursorText, firstCursor, type LetterChoice, letterPage, readCursor } from './open-letters.ts'
+import {
+  choiceSql,
+  cursorText,
+  firstCursor,
+  type LetterChoice,
+  letterPage,
+  readCursor,
+  requireStream,
+} from './open-letters.ts'
 import { openSql } from './sql.ts'
 
-export { DEAD_LETTERS } from './open-letters.ts'
+export { choiceTerms, DEAD_LETTERS, requireStream } from './open-letters.ts'
 
 export interface ReplayOptions extends LetterChoice {
   objects?: string
@@ -70,7 +78,8 @@ export async function replayLetters(engine: Engine, options: ReplayOptions): Pro
 /**
  * A part of the letters, while the engine follows its logs. What objects left is not for this: their rows are made in turn with those
  * of the stage that follows them.
- * @throws Fault `invalid` (choice), `conflict` (another replay runs), `unavailable`: what was sent before is marked
+ * @throws Fault `invalid` (choice), `not-found` (no such stream), `conflict` (another replay runs), `unavailable`: what was sent
+ * before is marked
  */
 export async function replayWhileServing(engine: Engine, request: ReplayRequest): Promise<ReplayPart> {
   if (request.stage === 'extract')
@@ -87,7 +96,7 @@ export async function replayWhileServing(engine: Engine, request: ReplayRequest)
 
 const running = new WeakSet<Engine>()
 
-async function replayPart(engine: Engine, { after }: ReplayRequest, where: string): Promise<ReplayPart> {
+async function replayPart(engine: Engine, { after, stream }: ReplayRequest, where: string): Promise<ReplayPart> {
   if (running.has(engine))
     throw new Fault('conflict', 'a replay of dead letters is under way; ask again when it is done')
   running.add(engine)
@@ -98,13 +107,15 @@ async function replayPart(engine: Engine, { after }: ReplayRequest, where: strin
     await lettersFeed.drain()
     const session = await openSql(engine)
     try {
+      await requireStream(session, stream, (name) => engine.streams.names().includes(name))
       let cursor = after === undefined || after === null ? firstCursor(engine.clock.nowMs() + 1) : readCursor(after)
       let left: number = limits.replayRequestLetters
+      const reloaded = new Set<Stream>()
       while (left > 0) {
         const page = await letterPage(session, where, cursor, left)
         const last = page.at(-1)
         if (last === undefined) break
-        await replayPage(engine, page, counts)
+        await replayPage(engine, page, counts, reloaded)
         cursor = { ...cursor, time: last.firstFailedAt, id: last.id }
         left -= page.length
       }
@@ -121,10 +132,16 @@ async function replayPart(engine: Engine, { after }: ReplayRequest, where: strin
 interface Sent {
   letter: StoredLetter
   /** Why it stays open; null: it was taken. */
-  problem: { code?: string; message: string } | null
+  problem: { code?: string; message: string; tries?: number } | null
 }
 
-async function replayPage(engine: Engine, page: readonly StoredLetter[], counts: ReplayCounts): Promise<void> {
+/** @param reloaded streams whose functions were read anew for this part */
+async function replayPage(
+  engine: Engine,
+  page: readonly StoredLetter[],
+  counts: ReplayCounts,
+  reloaded: Set<Stream>,
+): Promise<void> {
   const whole = page.filter(({ payload, payloadBytes }) => payloadBytes <= payload.length)
   counts.cut += page.length - whole.length
   const byStream = new Map<Stream, StoredLetter[]>()
@@ -136,6 +153,9 @@ async function replayPage(engine: Engine, page: readonly StoredLetter[], counts:
     else others.push(letter)
   }
   for (const [stream, letters] of byStream) {
+    // Who sends letters again has mended something: the function, as its file is now.
+    if (!reloaded.has(stream)) await engine.streams.reload(stream.name)
+    reloaded.add(stream)
     const problems = await retry(engine, stream, letters)
     sent.push(...letters.map((letter, at) => ({ letter, problem: problems[at] ?? null })))
   }
@@ -149,7 +169,9 @@ async function replayPage(engine: Engine, page: readonly StoredLetter[], counts:
   for (const [stream, letters] of byStream)
     stream.settle(letters.filter((letter) => taken.includes(letter)).map(({ id }) => id))
   const refused = sent.flatMap(({ letter, problem }) =>
-    problem === null ? [] : [{ ...letter, code: problem.code ?? letter.code, reason: problem.message }],
+    problem === null
+      ? []
+      : [{ ...letter, code: problem.code ?? letter.code, reason: problem.message, tries: problem.tries ?? 1 }],
   )
   await engine.deadLetters.failedAgain(refused)
   counts.replayed += taken.length

@@ -1,5 +1,6 @@
 /** What a home holds of streams, as the doctor and the repair look at it: logs, the tables that their entries are for, `streams.db`. */
 import { access, readdir } from 'node:fs/promises'
+import path from 'node:path'
 import { messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { type Catalog, parseIdent } from '../iceberg/catalog/catalog.ts'
@@ -20,17 +21,17 @@ export interface StoredStreams {
 }
 
 export async function readStreams(home: Home): Promise<StoredStreams | string | null> {
-  const path = home.statePath('streams.db')
-  const there = await access(path).then(
+  const file = home.statePath('streams.db')
+  const there = await access(file).then(
     () => true,
     () => false,
   )
   if (!there) return null
   try {
-    const memory = new MemoryFile(path)
+    const memory = new MemoryFile(file)
     try {
       const damage = String(memory.statement('PRAGMA quick_check').get()?.['quick_check'])
-      if (damage !== 'ok') return `${path} is damaged: ${damage}`
+      if (damage !== 'ok') return `${file} is damaged: ${damage}`
       const names = memory.streamsWithDestinations()
       const applied = memory.statement('SELECT name, applied FROM streams').all()
       return {
@@ -55,6 +56,14 @@ function parsed(name: string, text: string): StreamDefinition | string {
 }
 
 const PREFIX = streamLogName('')
+
+/** Has a stream of this name ever taken records in this home? */
+export function hasStreamLog(home: Home, stream: string): Promise<boolean> {
+  return access(path.join(home.logsDir, streamLogName(stream))).then(
+    () => true,
+    () => false,
+  )
+}
 
 /** Every stream that is configured, remembered, or has a log; and whether it has one. */
 export async function streamsOf(

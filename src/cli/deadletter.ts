@@ -2,8 +2,16 @@
 import type { Command } from 'commander'
 import { requireHome } from '../app/home.ts'
 import { openReader } from '../app/reader.ts'
-import { DEAD_LETTERS, type ReplayCounts, type ReplayPart, replayLetters } from '../app/replay.ts'
+import {
+  choiceTerms,
+  DEAD_LETTERS,
+  type ReplayCounts,
+  type ReplayPart,
+  replayLetters,
+  requireStream,
+} from '../app/replay.ts'
 import { openSql } from '../app/sql.ts'
+import { hasStreamLog } from '../app/stream-state.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
 import type { StatementResult } from '../query/query.ts'
@@ -29,15 +37,14 @@ export function addDeadletter(program: Command): void {
   homeOption(letters.command('list'))
     .description('open letters, newest first')
     .option('--all', 'also those that were replayed, or settled because their object is gone or was replaced')
+    .option('--stream <name>', 'only letters of this stream')
+    .option('--stage <stage>', 'only letters of this stage (record, source, extract, commit)')
     .option('--json', 'print JSON, one document per line')
-    .addHelpText('after', '\nExample:\n  tidewater deadletter list --json')
-    .action((options: LetterOptions) =>
-      query(
-        options,
-        `SELECT id, stage, code, subject, reason, payload_bytes, status, updated_at FROM ${DEAD_LETTERS} ${options.all === true ? '' : "WHERE status = 'open'"} ORDER BY updated_at DESC, id`,
-        () => process.stdout.write(options.json === true ? '' : 'no dead letters\n'),
-      ),
+    .addHelpText(
+      'after',
+      '\nExamples:\n  tidewater deadletter list --stream web\n  tidewater deadletter list --stage commit --json',
     )
+    .action(list)
   homeOption(letters.command('show <id>'))
     .description('one letter with its payload; the beginning of the id is enough')
     .option('--json', 'print JSON, one document per letter')
@@ -68,6 +75,16 @@ export function addDeadletter(program: Command): void {
       warn(`${counts.failed + counts.cut} letters stay open; tidewater deadletter list tells why`)
     })
   letters.addHelpText('after', '\nExamples:\n  tidewater deadletter list\n  tidewater deadletter replay')
+}
+
+function list(options: LetterOptions): Promise<void> {
+  const terms = [...(options.all === true ? [] : ["status = 'open'"]), ...choiceTerms(options)]
+  const where = terms.length === 0 ? '' : `WHERE ${terms.join(' AND ')}`
+  return query(
+    options,
+    `SELECT id, stage, code, subject, reason, payload_bytes, status, updated_at FROM ${DEAD_LETTERS} ${where} ORDER BY updated_at DESC, id`,
+    () => process.stdout.write(options.json === true ? '' : 'no dead letters\n'),
+  )
 }
 
 async function replayHere(ids: string[], options: LetterOptions): Promise<ReplayCounts> {
@@ -109,6 +126,11 @@ async function query(
   try {
     const session = await openSql(reader)
     try {
+      await requireStream(
+        session,
+        options.stream,
+        async (name) => Object.hasOwn(config.streams, name) || (await hasStreamLog(home, name)),
+      )
       const result = await session.run(sql).catch((error: unknown) => {
         // A home that never had a letter has no table of them.
         if (isFault(error, 'not-found')) return null

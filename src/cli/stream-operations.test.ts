@@ -36,7 +36,10 @@ test('a stream is watched, held back, changed and mended while its server lives'
         )
       await settings('dead-letter')
       await run(['stream', 'create', 'web', 'web.yaml'])
-      assert.match(await run(['stream', 'pause', 'web']), /commits are paused/)
+      assert.equal(
+        await run(['stream', 'pause', 'web']),
+        'web: commits are paused, records are still taken; 0 entries of 0 bytes wait\n',
+      )
       await run(['stream', 'put', 'web'], '{"id":1}\n{"id":2}\n{"id":3,"more":1}\n')
       const [status, seen, shown] = await Promise.all([
         run(['stream', 'status', 'web']),
@@ -60,8 +63,29 @@ test('a stream is watched, held back, changed and mended while its server lives'
       assert.equal((await committed).trim().split('\n').length, 2)
       const replayed = JSON.parse(await run(['deadletter', 'replay', '--stream', 'web', '--json'])) as object
       assert.deepEqual(replayed, { replayed: 1, failed: 0, cut: 0 })
-      assert.match(await run(['stream', 'drain', 'web']), /waiting +0\n/)
+      assert.equal(
+        await run(['stream', 'drain', 'web']),
+        'web: what was taken is committed; 0 entries of 0 bytes wait\n',
+      )
       assert.match(log(), /committed demo\.web: .*its oldest record came \d+\.\d s before; \d+ entries wait/)
+      const listed = async (...args: string[]) =>
+        (await cliOk(['deadletter', 'list', ...args, '--json', '--home', 'home'], { cwd: dir }))
+          .trim()
+          .split('\n')
+          .filter(Boolean).length
+      assert.deepEqual(
+        [await listed(), await listed('--all'), await listed('--all', '--stream', 'web', '--stage', 'record')],
+        [0, 1, 1],
+      )
+      assert.deepEqual([await listed('--all', '--stage', 'commit'), await listed('--stream', 'web')], [0, 0])
+      for (const args of [
+        ['replay', '--api-url', url],
+        ['list', '--home', 'home'],
+      ]) {
+        const typo = await cli(['deadletter', ...args, '--stream', 'wep'], { cwd: dir })
+        assert.equal(typo.code, 3, typo.stdout)
+        assert.match(typo.stderr, /there is no stream "wep"/)
+      }
       const objects = await cli(['deadletter', 'replay', '--directory', '.', '--api-url', url], { cwd: dir })
       assert.match(objects.stderr, /on the home itself/)
     } finally {

@@ -33,9 +33,24 @@ export async function operate(
   what: 'pause' | 'resume' | 'drain',
   options: ClientOptions & OutputOptions,
 ): Promise<void> {
-  await withClient(options, async (client) =>
-    printStatus(documentOf(await client.call('POST', pathOf(name, what))), options),
-  )
+  await withClient(options, async (client) => {
+    const status = documentOf(await client.call('POST', pathOf(name, what)))
+    process.stdout.write(`${options.json === true ? stringifyJson(status) : operated(what, status)}\n`)
+  })
+}
+
+/** What was done, in a line. */
+function operated(what: 'pause' | 'resume' | 'drain', { name, waiting, freshness }: Record<string, unknown>): string {
+  const { waitingBytes, paused } = freshness as Freshness
+  const left = `${waiting} entries of ${waitingBytes} bytes wait`
+  switch (what) {
+    case 'pause':
+      return `${name}: commits are paused, records are still taken; ${left}`
+    case 'resume':
+      return `${name}: commits go on; ${left}`
+    case 'drain':
+      return `${name}: what was taken is committed${paused ? ', and commits are still paused' : ''}; ${left}`
+  }
 }
 
 export function pathOf(name: string, what?: string): string {

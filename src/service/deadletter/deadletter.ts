@@ -38,6 +38,8 @@ export interface DeadLetter {
   subject: string
   /** When it came, ms since 1970; default: when it failed. */
   receivedMs?: number
+  /** How often it was tried before it was given up; default: once. */
+  tries?: number
 }
 
 /** A letter as the table holds it. */
@@ -47,7 +49,7 @@ export interface StoredLetter extends DeadLetter {
   status: 'open' | 'replayed' | 'settled'
   /** Whole length of the payload; more than `payload` holds when it was cut. */
   payloadBytes: number
-  /** How often it has failed. */
+  /** How often it was tried, in all. */
   attempt: number
   /** UTC, `2026-11-21 04:00:00.000000`. */
   receivedAt: string
@@ -109,10 +111,14 @@ export class DeadLetters {
     await this.#append(letters.map((letter) => this.#stored(letter, 'settled')))
   }
 
-  /** Letters that were sent again and failed again, with their new reasons: they stay open. */
+  /** Letters that were sent again and failed again, with their new reasons and what `tries` that took: they stay open. */
   async failedAgain(letters: readonly StoredLetter[]): Promise<void> {
     await this.#append(
-      letters.map((letter) => ({ ...letter, attempt: letter.attempt + 1, lastFailedAt: this.#nextTime() })),
+      letters.map((letter) => ({
+        ...letter,
+        attempt: letter.attempt + (letter.tries ?? 1),
+        lastFailedAt: this.#nextTime(),
+      })),
     )
   }
 
@@ -134,7 +140,7 @@ export class DeadLetters {
       id: letterId(letter),
       status,
       payloadBytes: letter.payload.length,
-      attempt: 1,
+      attempt: letter.tries ?? 1,
       receivedAt: receivedMs === undefined ? now : timeText(receivedMs * 1000),
       firstFailedAt: now,
       lastFailedAt: now,

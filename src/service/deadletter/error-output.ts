@@ -180,7 +180,7 @@ export class ErrorOutput {
       const first = this.#db.prepare('INSERT INTO lines (id) VALUES (?) ON CONFLICT (id) DO NOTHING')
       for (const entry of entries) {
         const letter = letterAt(entry)
-        if (letter.status !== 'open' || letter.attempt > 1) continue
+        if (letter.status !== 'open' || letter.lastFailedAt !== letter.firstFailedAt) continue
         const target = this.#options.targetOf(letter)
         if (target === null || Number(first.run(letter.id).changes) === 0) continue
         const type = errorTypeOf(letter)

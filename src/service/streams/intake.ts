@@ -153,6 +153,7 @@ function letterOf(
     reason: problem.message,
     payload: data,
     receivedMs,
+    ...(problem.tries === undefined ? {} : { tries: problem.tries }),
     // A replay has to know the operation that stood beside the record.
     subject: operation === undefined ? subject : `${subject} ${operation}`,
   }

@@ -1,5 +1,4 @@
 /** One stream made ready: log, memory, tables and steps, or nothing of it. */
-import path from 'node:path'
 import type { Log } from '../../log/log.ts'
 import type { Backlog } from './backlog.ts'
 import type { StreamDefinition } from './definition.ts'
@@ -33,9 +32,6 @@ export interface KnownStream {
   /** The configuration names it. */
   configured: boolean
 }
-
-/** Beside the configuration file: functions that streams made through the API may name. */
-const FUNCTIONS_FOLDER = 'functions'
 
 /**
  * Opens a stream: its log, what it remembers, its tables. Commits begin with `destinations.follow`.
@@ -105,11 +101,10 @@ export function stepsOf(
   definition: StreamDefinition,
   { configured, known }: { configured: boolean; known: PipelineDeps['known'] },
 ): Promise<PipelineStep[]> {
-  const functions = configured ? configDir : path.join(configDir, FUNCTIONS_FOLDER)
   const deps: PipelineDeps = {
     clock,
     notice,
-    resolveModule: (module) => resolveModule(module, functions, !configured),
+    resolveModule: (module) => resolveModule(module, configDir, configured),
     isTaken: (table) => owners.other(table, definition.name) !== null,
     known,
   }

@@ -55,6 +55,8 @@ export type RecordProblemCode =
 export interface RecordProblem {
   code: RecordProblemCode
   message: string
+  /** How often it was tried, where that is more than once. */
+  tries?: number
 }
 
 export type Read = { ok: true; value: RecordObject } | { ok: false; problem: RecordProblem }
@@ -203,15 +205,18 @@ export function recordText(value: RecordValue): string {
   )
 }
 
-/** The beginning of a text or value, for messages. */
+/** The beginning of a value as JSON writes it, for messages: text in quotes, and nothing else. */
 export function excerpt(value: unknown): string {
-  const text = typeof value === 'string' ? value : show(value)
-  return text.length > 60 ? `${JSON.stringify(text.slice(0, 60))} …` : JSON.stringify(text)
+  if (typeof value === 'string')
+    return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))} …` : JSON.stringify(value)
+  const text = show(value)
+  return text.length > 60 ? `${text.slice(0, 60)} …` : text
 }
 
 function show(value: unknown): string {
   if (value instanceof NumberText) return value.text
-  return JSON.stringify(value, (_name, member: unknown) =>
-    member instanceof NumberText ? Number(member.text) : member,
+  return (
+    JSON.stringify(value, (_name, member: unknown) => (member instanceof NumberText ? rawJson(member.text) : member)) ??
+    'nothing'
   )
 }

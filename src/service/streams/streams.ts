@@ -197,6 +197,22 @@ export class Streams {
   }
 
   /**
+   * Reads the file of the stream's function again, for what comes from now on; one without a function stays as it is.
+   * @throws Fault `not-found`, `invalid` (the function cannot be used: the one of before goes on), `unavailable`
+   */
+  reload(name: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const stream = this.get(name)
+      const { definition, version } = stream
+      if (definition.transform?.module === undefined) return
+      const configured = this.#streams.get(name)?.configured === true
+      const known = () => stream.parts.destinations.all.map(({ table }) => table)
+      const steps = await stepsOf(this.#opening, definition, { configured, known })
+      stream.reconfigure(definition, version, steps)
+    })
+  }
+
+  /**
    * Commits what the stream has taken and removes it, with what it remembers of its senders. Its tables and its log stay.
    * @throws Fault `not-found`, `conflict` (the configuration names it), or that of the commit: then it stays
    */

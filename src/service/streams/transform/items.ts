@@ -77,8 +77,10 @@ export class Item {
     this.#over()
   }
 
-  fail(code: RecordProblemCode, message: string): void {
-    this.record.outcome = { kind: 'failed', problem: { code, message } }
+  /** @param tries so many invocations failed, this one too */
+  fail(code: RecordProblemCode, message: string, tries = 1): void {
+    const problem = tries > 1 ? { code, message: `${message} (${tries} tries)`, tries } : { code, message }
+    this.record.outcome = { kind: 'failed', problem }
     this.#over()
   }
 

@@ -46,27 +46,38 @@ export async function loadFunction(setup: Pick<WorkerSetup, 'module' | 'function
   )
 }
 
+/** Beside the configuration file: functions that streams made through the API may name. */
+const FUNCTIONS_FOLDER = 'functions'
+
 /**
- * The absolute path of a module. `inside`: it must lie in `dir`, also behind links: whoever may make streams through the API may
- * not name any file of the machine.
+ * The absolute path of a function's file. A stream of the configuration names it from the configuration's folder. Whoever may make
+ * streams through the API may not name any file of the machine: only one in the folder `functions` there, also behind links;
+ * from that folder, or with its name before, as the configuration does. Where both are files, the first is meant.
  * @throws Fault `invalid`
  */
-export async function resolveModule(module: string, dir: string, inside: boolean): Promise<string> {
-  const file = path.resolve(dir, module)
-  const real = await realpath(file).catch(() => null)
-  if (real === null) {
+export async function resolveModule(module: string, configDir: string, configured: boolean): Promise<string> {
+  if (configured) {
+    const file = path.resolve(configDir, module)
+    const real = await realOf(file)
+    if (real === null) throw new Fault('invalid', `transform.module: there is no file ${file}`)
+    return real
+  }
+  const folder = path.resolve(configDir, FUNCTIONS_FOLDER)
+  const shown = JSON.stringify(module.slice(0, 200))
+  const isNamed = path.normalize(module).split(path.sep)[0] === FUNCTIONS_FOLDER
+  const real =
+    (await realOf(path.resolve(folder, module))) ?? (isNamed ? await realOf(path.resolve(configDir, module)) : null)
+  if (real === null)
     throw new Fault(
       'invalid',
-      `transform.module: there is no file ${inside ? `${module} in the folder of functions` : file}`,
+      `transform.module: there is no file ${shown} in ${folder}, where functions are looked for`,
     )
-  }
-  if (!inside) return real
-  const relative = path.relative(await realpath(dir), real)
-  if (relative.startsWith('..') || path.isAbsolute(relative) || path.isAbsolute(module)) {
-    throw new Fault(
-      'invalid',
-      `transform.module: expected a file in the folder of functions beside the configuration, got ${JSON.stringify(module.slice(0, 200))}`,
-    )
-  }
+  const relative = path.relative(await realpath(folder), real)
+  if (relative === '' || relative.startsWith('..') || path.isAbsolute(relative) || path.isAbsolute(module))
+    throw new Fault('invalid', `transform.module: expected a file in ${folder}, got ${shown}`)
   return real
+}
+
+function realOf(file: string): Promise<string | null> {
+  return realpath(file).catch(() => null)
 }

@@ -247,7 +247,7 @@ export class TransformStep implements PipelineStep {
       const item = job.group.items[job.heard++]!
       if (answer.as === 'failed') {
         if (answer.again && ++item.failures <= this.#options.settings.numberOfRetries) job.again.push(item)
-        else item.fail(answer.code, told(answer.message, item.failures))
+        else item.fail(answer.code, answer.message, item.failures)
         continue
       }
       const size = answer.as === 'changed' ? answer.size : 0
@@ -276,7 +276,7 @@ export class TransformStep implements PipelineStep {
     const culprit = group.items[ran]!
     const others = [...job.again, ...group.items.slice(heard).filter((item) => item !== culprit)]
     this.#queue.addGroup({ items: others, tries: 0, isSuspect: false, untilMs: null })
-    if (++culprit.failures > this.#options.settings.numberOfRetries) culprit.fail(code, told(message, culprit.failures))
+    if (++culprit.failures > this.#options.settings.numberOfRetries) culprit.fail(code, message, culprit.failures)
     else this.#retry({ items: [culprit], tries: 0, isSuspect: true, untilMs: null }, culprit.failures)
   }
 
@@ -301,7 +301,7 @@ export class TransformStep implements PipelineStep {
     if (items.length === 1 || nowMs > untilMs) {
       const why =
         items.length === 1 ? message : `${message} (in a batch of ${items.length} that could not be told apart)`
-      for (const item of items) item.fail(code, told(why, tries))
+      for (const item of items) item.fail(code, why, tries)
       return
     }
     const half = Math.ceil(items.length / 2)
@@ -349,10 +349,6 @@ export class TransformStep implements PipelineStep {
   #recordId(): string {
     return `${this.#openedMs}${String(this.#nextRecord++).padStart(16, '0')}`
   }
-}
-
-function told(message: string, tries: number): string {
-  return tries > 1 ? `${message} (${tries} tries)` : message
 }
 
 /** A function that was fit once and cannot be loaded now: sending again may help. */

@@ -55,16 +55,16 @@ const JSON_CASES: [record: string, result: string][] = [
   ['{"id":"AB-1","items":[{"price":12.34},{"price":0}],"at":"2026-11-21T04:00:00Z","kind":"new"}', 'ok'],
   ['{"id":"AB-1"}', 'SchemaViolation: items: expected a value, got none'],
   ['{"id":"ab","items":[]}', 'SchemaViolation: id: must match pattern "^[A-Z]{2}-\\d+$", got "ab"'],
-  ['{"id":"AB-1","items":[{"price":-1}]}', 'SchemaViolation: items[0].price: must be >= 0, got "-1"'],
-  ['{"id":7,"items":[],"x":1}', 'SchemaViolation: x: the schema has no such member; id: must be string, got "7"'],
+  ['{"id":"AB-1","items":[{"price":-1}]}', 'SchemaViolation: items[0].price: must be >= 0, got -1'],
+  ['{"id":7,"items":[],"x":1}', 'SchemaViolation: x: the schema has no such member; id: must be string, got 7'],
   [
     '{"id":"AB-1","items":[],"kind":"x"}',
-    'SchemaViolation: kind: must be equal to one of the allowed values: "[\\"new\\",\\"old\\"]", got "x"',
+    'SchemaViolation: kind: must be equal to one of the allowed values: ["new","old"], got "x"',
   ],
   ['{"id":"AB-1","items":[],"at":"yesterday"}', 'SchemaViolation: at: must match format "date-time", got "yesterday"'],
   [
     '{"id":"AB-1","items":[{"a":1,"b":2},{"b":2,"a":1}]}',
-    'SchemaViolation: items: must NOT have duplicate items, got "[{\\"a\\":1,\\"b\\":2},{\\"b\\":2,\\"a\\":1}]"',
+    'SchemaViolation: items: must NOT have duplicate items, got [{"a":1,"b":2},{"b":2,"a":1}]',
   ],
   ['{"op":"delete"}', 'ok'],
   ['no json', 'ok'],
@@ -156,7 +156,7 @@ test('a record that takes too long fails, and those beside it do not', async () 
   await step.run(batch, origin)
   assert.deepEqual(
     batch.map(({ outcome }) => (outcome?.kind === 'failed' ? outcome.problem.message : 'ok')),
-    ['ok', 'checking it takes more than 500 ms', 'ok', 'tree.leaf: must be string, got "1"'],
+    ['ok', 'checking it takes more than 500 ms', 'ok', 'tree.leaf: must be string, got 1'],
   )
 })
 
@@ -187,12 +187,12 @@ const AVRO_CASES: [record: string, result: string][] = [
       '.123000Z',
     ),
   ],
-  [whole.replace('"x"', '7'), 'SchemaViolation: name: expected text, got "7"'],
+  [whole.replace('"x"', '7'), 'SchemaViolation: name: expected text, got 7'],
   [whole.replace('"A"', '"C"'), 'SchemaViolation: kind: expected one of A, B, got "C"'],
-  [whole.replace('7]', 'true]'), 'SchemaViolation: tags[1]: expected string or long, got "true"'],
+  [whole.replace('7]', 'true]'), 'SchemaViolation: tags[1]: expected string or long, got true'],
   [
     whole.replace('12.5', '12.345'),
-    'SchemaViolation: balance: expected at most 2 digits after the point (decimal(9, 2)), got "12.345"',
+    'SchemaViolation: balance: expected at most 2 digits after the point (decimal(9, 2)), got 12.345',
   ],
   [whole.replace('1655517600123', '"soon"'), 'SchemaViolation: seen: expected a whole number (timestamp), got "soon"'],
   [whole.replace('"name":"x",', ''), 'SchemaViolation: name: expected string, got none'],
