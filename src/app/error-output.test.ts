@@ -5,6 +5,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { type EngineBench, withEngine } from '../../test/support/engine-bench.ts'
 import { recordsOf } from '../../test/support/streams.ts'
+import { DatabaseSync } from '../base/sqlite.ts'
 import { replayLetters } from './replay.ts'
 
 const events = { table: 'demo.events', columns: { id: 'LONG NOT NULL' } }
@@ -84,7 +85,6 @@ test('a record has one line when it fails again, when its failure is told again,
     const [letter] = [...(await objectsIn(errors)).keys()]
     // The same stretch again, as after a kill before its end was written down.
     await bench.stop()
-    const { DatabaseSync } = await import('node:sqlite')
     const db = new DatabaseSync(path.join(bench.dir, 'home', 'state', 'error-output.db'))
     assert.equal(db.prepare('SELECT count(*) AS n FROM lines').get()?.['n'], 3)
     db.close()

@@ -117,6 +117,26 @@ const cases: readonly Case[] = [
     good: ['http://maven.apache.org/POM/4.0.0', 'a schema registry'],
   },
   {
+    name: 'SQLite is loaded in one place',
+    rule: rules.oneDoorToSqlite,
+    files: typescript.filter(({ path }) => path !== 'src/base/sqlite.ts' && path !== 'test/tidy/rules.test.ts'),
+    bad: [
+      "import { DatabaseSync } from 'node:sqlite'",
+      "import type { A } from './a.ts'\nimport sqlite from 'node:sqlite'",
+      'import {\n  DatabaseSync,\n  type StatementSync,\n} from "node:sqlite"',
+      "import 'node:sqlite'",
+      "const { DatabaseSync } = await import('node:sqlite')",
+      "process.getBuiltinModule('node:sqlite')",
+    ],
+    good: [
+      "import type { DatabaseSync } from 'node:sqlite'",
+      "import type { A } from 'node:sqlite'\nimport { b } from './b.ts'",
+      "let a: typeof import('./a.ts')",
+      "// import { DatabaseSync } from 'node:sqlite'",
+      "import { DatabaseSync } from '../base/sqlite.ts'",
+    ],
+  },
+  {
     name: 'no path of one machine is written down',
     rule: rules.noMachinePaths,
     files: withoutLock,

@@ -97,6 +97,15 @@ export const noRegistryHosts: Rule = (file) =>
     (found) => `${found}: the address of a package registry belongs to the machine, not to the project`,
   )
 
+/** `node:sqlite` is experimental, or not there: `base/sqlite.ts` says so in words. Its types are gone when anything runs. */
+export const oneDoorToSqlite: Rule = (file) =>
+  matches(
+    file,
+    codeOf(file.text, 'comments'),
+    /\bimport(?!\s+type\b)[\s\w{},*]*?(?:\bfrom\s*|\(\s*|\s)['"]node:sqlite['"]|\bgetBuiltinModule\(\s*['"]node:sqlite['"]/g,
+    () => 'node:sqlite: take it from src/base/sqlite.ts',
+  )
+
 const machinePaths = new RegExp(
   `(?<![\\w.\\-/~$}*])/(?:${['wo' + 'rk', 'ro' + 'ot', 'ho' + 'me', 'Us' + 'ers'].join('|')})/[\\w.-]+`,
   'g',
