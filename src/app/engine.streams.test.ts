@@ -290,17 +290,31 @@ test('a stream gets other settings and tags, and has them after a restart', asyn
     const stream = await bench.engine.streams.update('events', { ...events, unknownFields: 'drop' })
     assert.equal(stream.version, 2)
     assert.equal((await stream.accept(recordsOf({ id: 1, more: 'x' }))).results[0]?.kind, 'accepted')
-    bench.engine.streams.tag(
+    await bench.engine.streams.tag(
       'events',
       new Map([
         ['team', 'web'],
         ['stage', 'test'],
       ]),
     )
-    bench.engine.streams.untag('events', ['stage'])
+    await bench.engine.streams.untag('events', ['stage'])
     await bench.restart()
     const again = bench.engine.streams.get('events')
     assert.deepEqual([again.version, again.definition.unknownFields], [2, 'drop'])
     assert.deepEqual([...bench.engine.streams.tags('events')], [['team', 'web']])
+  })
+})
+
+test('of two changes that were made from one version of the settings, one wins', async () => {
+  await withEngine({}, async (bench) => {
+    const { streams } = bench.engine
+    const settings = (seconds: number) => ({ table: 'demo.events', columns: { id: 'LONG' }, buffer: { seconds } })
+    const { stream } = await streams.create('events', settings(1))
+    const results = await Promise.allSettled([2, 3].map((seconds) => streams.update('events', settings(seconds), 1)))
+    assert.deepEqual(
+      results.map((result) => (result.status === 'fulfilled' ? 'done' : String(result.reason.facts.version))),
+      ['done', '2'],
+    )
+    assert.deepEqual([stream.definition.buffer.seconds, stream.version], [2, 2])
   })
 })

@@ -167,7 +167,7 @@ async function replayPage(
   const taken = sent.flatMap(({ letter, problem }) => (problem === null ? [letter] : []))
   await engine.deadLetters.markReplayed(taken)
   for (const [stream, letters] of byStream)
-    stream.settle(letters.filter((letter) => taken.includes(letter)).map(({ id }) => id))
+    await stream.settle(letters.filter((letter) => taken.includes(letter)).map(({ id }) => id))
   const refused = sent.flatMap(({ letter, problem }) =>
     problem === null
       ? []

@@ -230,6 +230,9 @@ export const limits = {
   streamClockStepMaxMs: 3600 * 1000,
   /** What was taken and is not written to `state/streams.db` yet: producers and requests. */
   streamUnwrittenMax: 100_000,
+  /** While others hold `state/streams.db`, SQLite itself waits so long, which keeps everybody waiting; and a change of it so long in all. */
+  streamFileWaitMs: 10,
+  streamFileBusyMs: 5_000,
   /** A table's columns are looked up again after so long: another engine may have changed them; and waited for, after so long. */
   streamSchemaAgeMs: 1_000,
   streamSchemaStaleMs: 10_000,

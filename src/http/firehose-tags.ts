@@ -11,15 +11,15 @@ const VALUE = /^[\p{L}\p{Z}\p{N}_.:/=+\-@%]{0,256}$/u
 type TagOperation = 'TagDeliveryStream' | 'UntagDeliveryStream' | 'ListTagsForDeliveryStream'
 
 /** @throws AwsProblem */
-export function tagCall(operation: TagOperation, streams: Streams, name: string, input: Input): object {
+export async function tagCall(operation: TagOperation, streams: Streams, name: string, input: Input): Promise<object> {
   switch (operation) {
     case 'TagDeliveryStream':
-      tagStream(streams, name, tagsOf(input['Tags']))
+      await tagStream(streams, name, tagsOf(input['Tags']))
       return {}
     case 'UntagDeliveryStream': {
       const keys = input['TagKeys']
       if (!Array.isArray(keys)) throw missing('tagKeys')
-      streams.untag(name, keys.map(String))
+      await streams.untag(name, keys.map(String))
       return {}
     }
     case 'ListTagsForDeliveryStream':
@@ -27,9 +27,9 @@ export function tagCall(operation: TagOperation, streams: Streams, name: string,
   }
 }
 
-export function tagStream(streams: Streams, name: string, tags: ReadonlyMap<string, string>): void {
+export async function tagStream(streams: Streams, name: string, tags: ReadonlyMap<string, string>): Promise<void> {
   try {
-    streams.tag(name, tags)
+    await streams.tag(name, tags)
   } catch (error) {
     if (isFault(error, 'limit')) throw new AwsProblem('LimitExceededException', error.message)
     throw error

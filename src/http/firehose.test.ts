@@ -205,15 +205,23 @@ test('a stream is made with everything that its client says, described so, chang
     assert.equal(typeof after['LastUpdateTimestamp'], 'number')
     assert.deepEqual(after.Destinations[0]?.IcebergDestinationDescription['RetryOptions'], { DurationInSeconds: 300 })
     assert.match(String(await update('1', hints)), /^400 ConcurrentModificationException/)
+    const many = await Promise.all(
+      [40, 41, 42, 43, 44, 45, 46, 47].map((IntervalInSeconds) =>
+        update('2', { IcebergDestinationUpdate: { BufferingHints: { IntervalInSeconds } } }),
+      ),
+    )
+    const refused = many.filter((answer) => /ConcurrentModificationException/.test(String(answer)))
+    assert.equal(refused.length, 7, 'of several at once with one version, one wins')
+    assert.equal((await described(http, 'made'))['VersionId'], '3')
     const elsewhere = (table: string) => ({
       IcebergDestinationUpdate: {
         DestinationTableConfigurationList: [{ DestinationDatabaseName: 'demo', DestinationTableName: table }],
       },
     })
-    assert.match(String(await update('2', elsewhere('events'))), /^400 ResourceInUseException: .*stream events/)
+    assert.match(String(await update('3', elsewhere('events'))), /^400 ResourceInUseException: .*stream events/)
     const put = { DeliveryStreamName: 'made', Record: { Data: base64({ id: 7 }) } }
     assert.match(JSON.stringify(await call(http, 'PutRecord', put)), /"RecordId":"\d{20}","Encrypted":false/)
-    assert.deepEqual(await update('2', elsewhere('else')), {})
+    assert.deepEqual(await update('3', elsewhere('else')), {})
     assert.match(JSON.stringify(await call(http, 'PutRecord', put)), /"RecordId":"\d{20}","Encrypted":false/)
     assert.deepEqual(await call(http, 'DeleteDeliveryStream', { DeliveryStreamName: 'made' }), {})
     assert.match(String(await call(http, 'DescribeDeliveryStream', { DeliveryStreamName: 'made' })), /ResourceNotFound/)

@@ -103,12 +103,12 @@ export async function callFirehose(call: AwsCall): Promise<object> {
       const asked = input['DeliveryStreamEncryptionConfigurationInput'] ?? { KeyType: 'AWS_OWNED_CMK' }
       const stream = named()
       if (!isInput(asked)) throw missing('deliveryStreamEncryptionConfigurationInput')
-      await streams.update(stream.name, settingsEncrypted(stream, encryptionOf(asked)))
+      await streams.update(stream.name, settingsEncrypted(stream, encryptionOf(asked)), stream.version)
       return {}
     }
     case 'StopDeliveryStreamEncryption': {
       const stream = named()
-      await streams.update(stream.name, settingsEncrypted(stream, null))
+      await streams.update(stream.name, settingsEncrypted(stream, null), stream.version)
       return {}
     }
     case 'TagDeliveryStream':
@@ -153,7 +153,7 @@ async function create(call: AwsCall, input: Input): Promise<object> {
   const { settings, tableMayBeMade } = settingsToCreate(input)
   const tags = input['Tags'] === undefined ? null : tagsOf(input['Tags'])
   await streams.create(name, await withTables(call, settings, tableMayBeMade))
-  if (tags !== null) tagStream(streams, name, tags)
+  if (tags !== null) await tagStream(streams, name, tags)
   return { DeliveryStreamARN: streamArn(name, region) }
 }
 
@@ -180,13 +180,21 @@ async function update(call: AwsCall, stream: Stream, input: Input): Promise<obje
   const changes = input['IcebergDestinationUpdate']
   if (other.length > 0 || !isInput(changes))
     throw invalidArgument(`expected an IcebergDestinationUpdate${other.length > 0 ? `, got ${other.join(', ')}` : ''}`)
-  if (version !== String(stream.version))
-    throw new AwsProblem(
+  const conflict = (current: unknown) =>
+    new AwsProblem(
       'ConcurrentModificationException',
-      `Cannot update firehose: ${stream.name} since the current version id: ${stream.version} and specified version id: ${version.slice(0, 50)} do not match`,
+      `Cannot update firehose: ${stream.name} since the current version id: ${current} and specified version id: ${version.slice(0, 50)} do not match`,
     )
+  const { version: current } = stream
+  if (version !== String(current)) throw conflict(current)
   const { settings, tableMayBeMade } = settingsToUpdate(stream, changes, call.sender.clock.nowMs())
-  await call.streams.update(stream.name, await withTables(call, settings, tableMayBeMade))
+  try {
+    await call.streams.update(stream.name, await withTables(call, settings, tableMayBeMade), current)
+  } catch (error) {
+    // Somebody else who had the same version was first.
+    if (isFault(error, 'conflict') && error.facts['version'] !== undefined) throw conflict(error.facts['version'])
+    throw error
+  }
   return {}
 }
 

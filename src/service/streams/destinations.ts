@@ -93,9 +93,9 @@ export class Destinations {
    */
   async start(seen: ReadonlySet<string>): Promise<void> {
     const { log, memory, stream, definition } = this.#options
-    if (log.start === log.end) memory.forgetDestinations(stream)
+    if (log.start === log.end) await memory.forgetDestinations(stream)
     for (const stored of memory.destinations(stream)) this.#remembered.set(stored.table, stored)
-    for (const table of seen) if (!this.#remembered.has(table)) this.#remember(storedOf(definition(), table))
+    for (const table of seen) if (!this.#remembered.has(table)) await this.#remember(storedOf(definition(), table))
     this.#trimmed = log.start
     const { table } = definition()
     const wanted = new Set([...this.#remembered.keys(), table])
@@ -121,10 +121,11 @@ export class Destinations {
    * @throws Fault `invalid`, `unsupported`, `conflict`, `limit`: records for it are to be refused; others: try again later
    */
   of(table: string, records: readonly PipelineRecord[]): Promise<Destination> | Destination {
-    const known = this.#open.get(table)
-    if (known !== undefined) return known
+    // One that is being opened is not remembered yet.
     const opening = this.#opening.get(table)
     if (opening !== undefined) return opening
+    const known = this.#open.get(table)
+    if (known !== undefined) return known
     const mine = this.#create(table, records).finally(() => this.#opening.delete(table))
     this.#opening.set(table, mine)
     return mine
@@ -162,7 +163,7 @@ export class Destinations {
     const settings = settingsFor(definition, table)
     const columns = table === definition.table ? settings.columns : undefined
     const destination = await this.#openTable(stored, { ...settings, ...keyed(stored), columns })
-    this.#remember(stored)
+    await this.#rememberOpened(stored, destination)
     if (this.#started) destination.feed.start()
   }
 
@@ -191,9 +192,9 @@ export class Destinations {
   }
 
   /** The log is empty: nothing has to be remembered of it. */
-  forget(): void {
+  async forget(): Promise<void> {
     const { log, memory, stream } = this.#options
-    if (log.start === log.end) memory.forgetDestinations(stream)
+    if (log.start === log.end) await memory.forgetDestinations(stream)
   }
 
   async close(): Promise<void> {
@@ -246,7 +247,7 @@ export class Destinations {
     const from = this.#options.log.end
     const settings = settingsFor(definition, table)
     const destination = await this.#openTable(storedOf(definition, table), settings, { records, from })
-    this.#remember(storedOf(definition, table))
+    await this.#rememberOpened(storedOf(definition, table), destination)
     if (this.#started) destination.feed.start()
     return destination
   }
@@ -276,11 +277,21 @@ export class Destinations {
     }
   }
 
-  #remember(destination: StoredDestination): void {
+  /** A table that is not remembered takes nothing. @throws as `MemoryFile.durably` */
+  async #rememberOpened(stored: StoredDestination, destination: Destination): Promise<void> {
+    try {
+      await this.#remember(stored)
+    } catch (error) {
+      await this.#close(destination)
+      throw error
+    }
+  }
+
+  async #remember(destination: StoredDestination): Promise<void> {
     const { memory, stream } = this.#options
     const known = this.#remembered.get(destination.table)
     if (known !== undefined && same(known, destination)) return
-    memory.addDestination(stream, destination)
+    await memory.addDestination(stream, destination)
     this.#remembered.set(destination.table, destination)
   }
 

@@ -25,7 +25,7 @@ export async function leftoverDefinition(
   const log = await openLog(streamLogName(name))
   try {
     if (log.start === log.end) {
-      memory.forgetDestinations(name)
+      await memory.forgetDestinations(name)
       return null
     }
     const tables = new Map(memory.destinations(name).map((stored) => [stored.table, stored]))

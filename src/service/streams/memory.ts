@@ -10,10 +10,14 @@
  *
  * Crash story: `keep` makes durable what follows from the entries that the log is about to forget. Whatever is missing here after
  * a crash is still in the log, and read from there at start. Definitions and the like are synced when made.
+ *
+ * SQLite works synchronously: while it waits for a lock of another process, nobody is answered. So it waits for a moment only, and
+ * what writes is tried again between sleeps (`patiently`). Reading waits for nobody.
  */
 import { open } from 'node:fs/promises'
 import type { StatementSync } from 'node:sqlite'
-import { Fault, isFault, messageOf } from '../../base/fault.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Fault, isFault, messageOf, sqliteCode } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { DatabaseSync } from '../../base/sqlite.ts'
 import { MEMORY_LAYOUT, prepareLayout } from './memory-layout.ts'
@@ -56,9 +60,12 @@ export class MemoryFile {
     this.#path = path
     try {
       this.#db = new DatabaseSync(path)
-      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000')
+      // Nobody is served yet who would have to wait.
+      this.#db.exec(`PRAGMA busy_timeout = ${limits.streamFileBusyMs}`)
+      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
       prepareLayout(this.#db)
       this.#runningMs = Number(this.#db.prepare('SELECT running_ms FROM age').get()?.['running_ms'] ?? 0)
+      this.#db.exec(`PRAGMA busy_timeout = ${limits.streamFileWaitMs}`)
     } catch (error) {
       const damaged = /not a database|malformed|expected layout/.test(messageOf(error))
       throw new Fault(
@@ -79,14 +86,16 @@ export class MemoryFile {
     }))
   }
 
-  /** Durable when it returns. */
-  define({ name, definition, createdMs }: StoredDefinition): void {
-    this.durably(() => this.run('INSERT OR REPLACE INTO definitions VALUES (?, ?, ?)', name, definition, createdMs))
+  /** Durable when it resolves. @throws as `durably` */
+  define({ name, definition, createdMs }: StoredDefinition): Promise<void> {
+    return this.durably(() =>
+      this.run('INSERT OR REPLACE INTO definitions VALUES (?, ?, ?)', name, definition, createdMs),
+    )
   }
 
-  /** Durable when it returns. What is remembered of the stream's log stays. */
-  undefine(name: string): void {
-    this.durably(() => {
+  /** Durable when it resolves. What is remembered of the stream's log stays. @throws as `durably` */
+  undefine(name: string): Promise<void> {
+    return this.durably(() => {
       this.run('DELETE FROM definitions WHERE name = ?', name)
       this.run('DELETE FROM notes WHERE stream = ?', name)
     })
@@ -102,11 +111,19 @@ export class MemoryFile {
     }
   }
 
-  /** Durable when it returns. */
-  note(stream: string, change: Partial<StreamNotes>): void {
-    const { version, paused, tags } = { ...this.notes(stream), ...change }
-    const values = [stream, version, paused ? 1 : 0, JSON.stringify(tags)] as const
-    this.durably(() => this.run('INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)', ...values))
+  /** Durable when it resolves. @param change of what is noted then @throws as `durably`, and what `change` throws */
+  note(stream: string, change: (notes: StreamNotes) => Partial<StreamNotes>): Promise<void> {
+    return this.durably(() => {
+      const before = this.notes(stream)
+      const { version, paused, tags } = { ...before, ...change(before) }
+      this.run(
+        'INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)',
+        stream,
+        version,
+        paused ? 1 : 0,
+        JSON.stringify(tags),
+      )
+    })
   }
 
   /** Of one stream, or the streams that have any. */
@@ -120,15 +137,15 @@ export class MemoryFile {
     return rows.map((row) => String(row['stream']))
   }
 
-  /** Durable when it returns. */
-  addDestination(stream: string, destination: StoredDestination): void {
+  /** Durable when it resolves. @throws as `durably` */
+  addDestination(stream: string, destination: StoredDestination): Promise<void> {
     const values = [stream, destination.table, JSON.stringify(destination)] as const
-    this.durably(() => this.run('INSERT OR REPLACE INTO destinations VALUES (?, ?, ?)', ...values))
+    return this.durably(() => this.run('INSERT OR REPLACE INTO destinations VALUES (?, ?, ?)', ...values))
   }
 
-  /** The log holds no entry for them any more. Durable when it returns. */
-  forgetDestinations(stream: string): void {
-    this.durably(() => this.run('DELETE FROM destinations WHERE stream = ?', stream))
+  /** The log holds no entry for them any more. Durable when it resolves. @throws as `durably` */
+  forgetDestinations(stream: string): Promise<void> {
+    return this.durably(() => this.run('DELETE FROM destinations WHERE stream = ?', stream))
   }
 
   get runningMs(): number {
@@ -136,11 +153,11 @@ export class MemoryFile {
   }
 
   /** Lets time pass. A step of the clock counts as an hour at most, so that none makes everything old at once. */
-  tick(nowMs: number): void {
+  async tick(nowMs: number): Promise<void> {
     const stepMs = this.#lastMs === null ? 0 : nowMs - this.#lastMs
     this.#lastMs = nowMs
     this.#runningMs += Math.max(0, Math.min(stepMs, limits.streamClockStepMaxMs))
-    this.run('INSERT OR REPLACE INTO age VALUES (1, ?)', this.#runningMs)
+    await this.patiently(() => this.run('INSERT OR REPLACE INTO age VALUES (1, ?)', this.#runningMs))
   }
 
   /** What was written is on disk when it resolves; those who come meanwhile share the next sync. @throws Fault `unavailable` */
@@ -170,15 +187,33 @@ export class MemoryFile {
     }
   }
 
-  /** Runs `work` as one transaction that is on disk when it returns. @throws Fault `unavailable` */
-  durably(work: () => void): void {
-    try {
-      this.#db.exec('PRAGMA synchronous = FULL')
-      this.transaction(work)
-    } catch (error) {
-      throw this.#unwritable(error)
-    } finally {
-      this.#db.exec('PRAGMA synchronous = NORMAL')
+  /** Runs `work` as one transaction that is on disk when it resolves; `work` may run more than once. @throws as `patiently` */
+  durably(work: () => void): Promise<void> {
+    return this.patiently(() => {
+      try {
+        this.#db.exec('PRAGMA synchronous = FULL')
+        this.transaction(work)
+      } finally {
+        this.#db.exec('PRAGMA synchronous = NORMAL')
+      }
+    })
+  }
+
+  /**
+   * Runs `work`, again while another process holds the file. `work` is one statement or transaction, and without effect when it throws.
+   * @throws Fault `unavailable`: it was held for too long, or cannot be written
+   */
+  async patiently<T>(work: () => T): Promise<T> {
+    let waitedMs = 0
+    for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS)) {
+      try {
+        return work()
+      } catch (error) {
+        if (!isBusy(error)) throw isFault(error) ? error : this.#unwritable(error)
+        if (waitedMs >= limits.streamFileBusyMs) throw this.#unwritable(error)
+        await sleep(pauseMs)
+        waitedMs += pauseMs + limits.streamFileWaitMs
+      }
     }
   }
 
@@ -229,4 +264,14 @@ export class MemoryFile {
     this.#statements.clear()
     this.#db.close()
   }
+}
+
+/** Between two tries of a change while another process holds the file. */
+const PAUSE_MS = 5
+const PAUSE_MAX_MS = 250
+
+/** SQLITE_BUSY, SQLITE_LOCKED. */
+function isBusy(error: unknown): boolean {
+  const code = sqliteCode(error) ?? (isFault(error) ? sqliteCode(error.cause) : undefined)
+  return code === 5 || code === 6
 }

@@ -199,7 +199,7 @@ test('the answer to a repeated request names its dead letters and what was left 
     const { first, letters, dropped, count } = memory.request('one k') ?? {}
     assert.deepEqual({ first, letters, dropped, count }, { first: 5, letters: told.letters, dropped: [2], count: 4 })
     assert.equal(memory.request('two k'), null, 'another owner has keys of its own')
-    memory.forgetAll(8)
+    await memory.forgetAll(8)
     const again = await Repetitions.open(file, 's', log)
     assert.equal(again.request('one k'), null)
     file.close()
@@ -209,20 +209,51 @@ test('the answer to a repeated request names its dead letters and what was left 
 test('a file that somebody holds locked is a fault that passes, when opened and when written', async () => {
   await withFile(async (at) => {
     const file = new MemoryFile(at)
-    // Others are waited for; here that would only take time.
-    file.exec('PRAGMA busy_timeout = 0')
     const log = openMemoryLog({ name: 's' })
     const memory = await Repetitions.open(file, 's', log)
     const other = new DatabaseSync(at)
     other.exec('BEGIN IMMEDIATE')
     const locked = (error: unknown) => isFault(error, 'unavailable') && /locked/.test(error.message)
-    await assert.rejects(memory.keep(0, 0), locked)
-    await assert.rejects(Repetitions.open(file, 'another', log), locked)
-    assert.throws(() => file.note('s', { paused: true }), locked)
+    await Promise.all([
+      assert.rejects(memory.keep(0, 0), locked),
+      assert.rejects(Repetitions.open(file, 'another', log), locked),
+      assert.rejects(
+        file.note('s', () => ({ paused: true })),
+        locked,
+      ),
+    ])
     other.exec('ROLLBACK')
     await memory.keep(0, 0)
     await Repetitions.open(file, 'another', log)
     other.close()
     file.close()
+  })
+})
+
+test('while somebody holds the file, others have their turn, and what was asked for is done when it is free', async () => {
+  await withFile(async (at) => {
+    const file = new MemoryFile(at)
+    const log = openMemoryLog({ name: 's' })
+    const memory = await Repetitions.open(file, 's', log)
+    memory.sawProducer(0, ['p', 0, 0], null)
+    memory.sawReplayed(['a', 'b'])
+    const other = new DatabaseSync(at)
+    other.exec('BEGIN IMMEDIATE')
+    const under = Promise.all([memory.flush(), memory.settle(['a']), file.note('s', () => ({ paused: true }))])
+    // Were anybody to wait for the lock without letting go, this would never come in time.
+    setTimeout(() => other.exec('ROLLBACK'), 100)
+    await under
+    assert.equal(file.notes('s').paused, true)
+    await memory.keep(1, 0)
+    other.close()
+    file.close()
+    const again = new MemoryFile(at)
+    const reopened = await Repetitions.open(again, 's', log)
+    assert.equal(reopened.producer('p')?.sequence, 0)
+    assert.deepEqual(
+      ['a', 'b'].map((letter) => reopened.replayed(letter)),
+      [false, true],
+    )
+    again.close()
   })
 })

@@ -64,10 +64,10 @@ export class Repetitions {
     log: Log,
     onTable: (table: string) => void = () => undefined,
   ): Promise<Repetitions> {
-    file.run('INSERT OR IGNORE INTO streams (name, applied) VALUES (?, 0)', stream)
+    await file.patiently(() => file.run('INSERT OR IGNORE INTO streams (name, applied) VALUES (?, 0)', stream))
     const row = file.statement('SELECT id, applied FROM streams WHERE name = ?').get(stream)
     const id = Number(row?.['id'])
-    file.exec(createForStream(id))
+    await file.patiently(() => file.exec(createForStream(id)))
     const repetitions = new Repetitions(file, id)
     await repetitions.#catchUp(log, Number(row?.['applied']), onTable)
     return repetitions
@@ -159,8 +159,8 @@ export class Repetitions {
   }
 
   /** The letters are durably marked as sent again: nobody asks for them any more. */
-  settle(letters: readonly string[]): void {
-    this.#file.transaction(() => {
+  async settle(letters: readonly string[]): Promise<void> {
+    await this.#inFile(() => {
       for (const letter of letters) this.#file.run(`DELETE FROM letters_${this.#id} WHERE id = ?`, letter)
     })
     for (const letter of letters) this.#letters.delete(letter)
@@ -168,11 +168,13 @@ export class Repetitions {
 
   /** Makes durable what follows from the entries before `end`, and forgets what is over its bounds. @throws Fault `unavailable` */
   async keep(end: number, nowMs: number): Promise<void> {
-    this.#file.tick(nowMs)
+    await this.#file.tick(nowMs)
     await this.flush()
-    this.#file.run('UPDATE streams SET applied = max(applied, ?) WHERE id = ?', end, this.#id)
+    await this.#file.patiently(() =>
+      this.#file.run('UPDATE streams SET applied = max(applied, ?) WHERE id = ?', end, this.#id),
+    )
     this.sources.passed(end)
-    this.#forget()
+    await this.#file.patiently(() => this.#forget())
     await this.#file.sync()
   }
 
@@ -185,16 +187,21 @@ export class Repetitions {
   }
 
   /** The stream is removed: one of its name that is made later has taken nothing yet. */
-  forgetAll(end: number): void {
+  async forgetAll(end: number): Promise<void> {
     this.#producers.clear()
     this.#requests.clear()
     this.sources.clear()
     this.#letters.clear()
     this.#producerCount = 0
-    this.#file.durably(() => {
+    await this.#file.durably(() => {
       this.#file.exec(dropForStream(this.#id))
       this.#file.run('UPDATE streams SET applied = ? WHERE id = ?', end, this.#id)
     })
+  }
+
+  /** One transaction, once the file is free. @throws Fault `unavailable` */
+  #inFile(work: () => void): Promise<void> {
+    return this.#file.patiently(() => this.#file.transaction(work))
   }
 
   get #pending(): number {
@@ -213,7 +220,7 @@ export class Repetitions {
       const producers = [...this.#producers]
       for (let at = 0; at < producers.length; at += ROWS_AT_ONCE) {
         const some = producers.slice(at, at + ROWS_AT_ONCE)
-        this.#file.transaction(() => {
+        await this.#inFile(() => {
           for (const [name, { epoch, sequence, seen, run }] of some)
             this.#file.run(
               `INSERT OR REPLACE INTO producers_${this.#id} VALUES (?, ?, ?, ?, ?, ?)`,
@@ -226,7 +233,7 @@ export class Repetitions {
       const requests = [...this.#requests]
       for (let at = 0; at < requests.length; at += ROWS_AT_ONCE) {
         const some = requests.slice(at, at + ROWS_AT_ONCE)
-        this.#file.transaction(() => {
+        await this.#inFile(() => {
           for (const [key, request] of some) this.#insertRequest(key, request, runningMs)
         })
         for (const [key] of some) this.#requests.delete(key)
@@ -234,9 +241,12 @@ export class Repetitions {
       }
       const letters = [...this.#letters]
       for (let at = 0; at < letters.length; at += ROWS_AT_ONCE) {
-        const some = letters.slice(at, at + ROWS_AT_ONCE).filter((letter) => this.#letters.has(letter))
-        this.#file.transaction(() => {
-          for (const letter of some) this.#file.run(`INSERT OR IGNORE INTO letters_${this.#id} VALUES (?)`, letter)
+        const some = letters.slice(at, at + ROWS_AT_ONCE)
+        await this.#inFile(() => {
+          // Those that were settled while this waited are not to come back.
+          for (const letter of some)
+            if (this.#letters.has(letter))
+              this.#file.run(`INSERT OR IGNORE INTO letters_${this.#id} VALUES (?)`, letter)
         })
         for (const letter of some) this.#letters.delete(letter)
         await turn()

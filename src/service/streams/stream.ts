@@ -253,9 +253,9 @@ export class Stream {
   }
 
   /** These letters are durably marked as sent again; what is known of them is forgotten. */
-  settle(letters: readonly string[]): void {
+  async settle(letters: readonly string[]): Promise<void> {
     try {
-      this.parts.repetitions.settle(letters)
+      await this.parts.repetitions.settle(letters)
     } catch {
       // It stays known that they were taken, which nobody asks for any more.
     }

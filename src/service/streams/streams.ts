@@ -151,11 +151,11 @@ export class Streams {
       await this.#finishLeftover(name)
       const createdMs = this.#options.clock.nowMs()
       // Remembered before anybody can send: what is acknowledged always has a stream.
-      this.#memory.define({ name, definition: storedText(definition), createdMs })
+      await this.#memory.define({ name, definition: storedText(definition), createdMs })
       try {
         return { stream: await this.#open({ definition, createdMs, configured: false }), created: true }
       } catch (error) {
-        this.#memory.undefine(name)
+        await this.#memory.undefine(name)
         throw error
       }
     })
@@ -163,12 +163,19 @@ export class Streams {
 
   /**
    * Gives a stream other settings, for the requests that come from now on. What was accepted before goes where it was meant to.
-   * @throws Fault `not-found`, `invalid` (settings), `conflict` (the configuration names the stream, or another
-   * stream writes the table)
+   * @param version that the settings were made from, where that matters
+   * @throws Fault `not-found`, `invalid` (settings), `conflict` (the configuration names the stream, another stream writes the
+   * table; or, with `facts.version`, it has another version now)
    */
-  update(name: string, input: unknown): Promise<Stream> {
+  update(name: string, input: unknown, version?: number): Promise<Stream> {
     return this.#inTurn(async () => {
       const stream = this.get(name)
+      if (version !== undefined && version !== stream.version)
+        throw new Fault(
+          'conflict',
+          `stream ${name}: expected version ${version}, got ${stream.version}: its settings changed meanwhile`,
+          { stream: name, version: stream.version },
+        )
       const known = this.#streams.get(name)
       if (known === undefined || known.configured)
         throw new Fault('conflict', `stream ${name} is in the configuration; change it there and start again`)
@@ -179,13 +186,13 @@ export class Streams {
       const { destinations } = stream.parts
       const tables = () => destinations.all.map(({ table }) => table)
       const steps = await stepsOf(this.#opening, definition, { configured: false, known: tables })
-      const version = stream.version + 1
+      const next = stream.version + 1
       try {
         await stream.between(async () => {
           await stream.parts.destinations.adopt(definition)
-          this.#memory.define({ name, definition: storedText(definition), createdMs: stream.createdMs })
-          this.#memory.note(name, { version })
-          stream.reconfigure(definition, version, steps)
+          await this.#memory.define({ name, definition: storedText(definition), createdMs: stream.createdMs })
+          await this.#memory.note(name, () => ({ version: next }))
+          stream.reconfigure(definition, next, steps)
         })
       } catch (error) {
         await closePipeline(steps)
@@ -222,7 +229,7 @@ export class Streams {
       if (known?.configured === true)
         throw new Fault('conflict', `stream ${name} is in the configuration; remove it there and start again`)
       if (this.#troubled.has(name)) {
-        this.#memory.undefine(name)
+        await this.#memory.undefine(name)
         this.#troubled.delete(name)
         return
       }
@@ -237,12 +244,12 @@ export class Streams {
         if (known !== undefined && known !== null) await this.#open(known)
         throw error
       }
-      this.#memory.undefine(name)
+      await this.#memory.undefine(name)
       this.#streams.delete(name)
       await repetitions.flush()
-      repetitions.forgetAll(log.end)
+      await repetitions.forgetAll(log.end)
       this.onRemoved(name)
-      destinations.forget()
+      await destinations.forget()
       await this.#close(stream)
     })
   }
@@ -251,7 +258,7 @@ export class Streams {
   pause(name: string): Promise<void> {
     return this.#inTurn(async () => {
       const stream = this.get(name)
-      this.#memory.note(name, { paused: true })
+      await this.#memory.note(name, () => ({ paused: true }))
       await stream.pause()
     })
   }
@@ -260,7 +267,7 @@ export class Streams {
   resume(name: string): Promise<void> {
     return this.#inTurn(async () => {
       const stream = this.get(name)
-      this.#memory.note(name, { paused: false })
+      await this.#memory.note(name, () => ({ paused: false }))
       stream.resume(this.#started)
     })
   }
@@ -270,18 +277,22 @@ export class Streams {
     return new Map(Object.entries(this.#memory.notes(this.get(name).name).tags))
   }
 
-  /** @throws Fault `not-found`, `limit` */
-  tag(name: string, tags: ReadonlyMap<string, string>): void {
-    const all = new Map([...this.tags(name), ...tags])
-    if (all.size > limits.streamTagsMax)
-      throw new Fault('limit', `stream ${name}: expected at most ${limits.streamTagsMax} tags, got ${all.size}`)
-    this.#memory.note(name, { tags: Object.fromEntries(all) })
+  /** @throws Fault `not-found`, `limit`, `unavailable` */
+  async tag(name: string, tags: ReadonlyMap<string, string>): Promise<void> {
+    await this.#memory.note(this.get(name).name, ({ tags: before }) => {
+      const all = { ...before, ...Object.fromEntries(tags) }
+      const count = Object.keys(all).length
+      if (count > limits.streamTagsMax)
+        throw new Fault('limit', `stream ${name}: expected at most ${limits.streamTagsMax} tags, got ${count}`)
+      return { tags: all }
+    })
   }
 
-  /** @throws Fault `not-found` */
-  untag(name: string, keys: readonly string[]): void {
-    const left = [...this.tags(name)].filter(([key]) => !keys.includes(key))
-    this.#memory.note(name, { tags: Object.fromEntries(left) })
+  /** @throws Fault `not-found`, `unavailable` */
+  async untag(name: string, keys: readonly string[]): Promise<void> {
+    await this.#memory.note(this.get(name).name, ({ tags }) => ({
+      tags: Object.fromEntries(Object.entries(tags).filter(([key]) => !keys.includes(key))),
+    }))
   }
 
   start(): void {
@@ -445,9 +456,9 @@ export class Streams {
     await destinations.rest()
     await destinations.drain()
     await repetitions.flush()
-    repetitions.forgetAll(log.end)
+    await repetitions.forgetAll(log.end)
     this.onRemoved(name)
-    destinations.forget()
+    await destinations.forget()
     await this.#close(stream)
   }
 }
