@@ -14,7 +14,7 @@ import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
-import { sourceSettings } from '../service/streams/sources/settings.ts'
+import { kafkaGroup, sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
 import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { objectSourceSettings } from './object-source-settings.ts'
@@ -109,6 +109,12 @@ const schema = z.strictObject({
     .default({}),
   /** What brings records to streams by itself, by name, see docs/streams-sources.md. */
   sources: z.record(z.string().regex(STREAM_NAME), sourceSettings).default({}),
+  deadLetters: z
+    .strictObject({
+      /** Letters that nothing has happened to for so many days are deleted, open ones too; absent: never. */
+      keepDays: z.int().min(1).max(36_500).optional(),
+    })
+    .prefault({}),
   http: z
     .strictObject({
       host: z.string().default('127.0.0.1'),
@@ -205,7 +211,42 @@ function meaningProblems(config: Config): string[] {
       problems.push(`streams.${messageOf(error).replace(/^stream /, '')}`)
     }
   }
+  problems.push(...sharedGroups(config))
   return problems
+}
+
+/**
+ * Members of one Kafka group share its partitions out, so that each of two sources would get a part of the messages that both want.
+ * Where brokers differ altogether, it is a group of another cluster.
+ */
+function sharedGroups({ sources, objects }: Config): string[] {
+  const members = [
+    ...Object.entries(sources).flatMap(([name, { kafka }]) =>
+      kafka === undefined ? [] : [{ at: `sources.${name}`, setting: 'kafka.group', name, kafka }],
+    ),
+    ...Object.entries(objects.sources).flatMap(([name, source]) =>
+      source.type === 'kafka' ? [{ at: `objects.sources.${name}`, setting: 'group', name, kafka: source }] : [],
+    ),
+  ].map(({ name, ...member }) => ({ ...member, group: kafkaGroup(name, member.kafka) }))
+  return members.flatMap(({ at, setting, kafka, group }, place) => {
+    const other = members
+      .slice(0, place)
+      .find(
+        (member) =>
+          member.group === group &&
+          shared(member.kafka.brokers, kafka.brokers).length > 0 &&
+          shared(member.kafka.topics, kafka.topics).length > 0,
+      )
+    if (other === undefined) return []
+    const topics = shared(other.kafka.topics, kafka.topics).join(', ')
+    return [
+      `${at}.${setting}: expected a group of its own, got "${group}", by which ${other.at} reads ${topics} too: each would get a part of the messages`,
+    ]
+  })
+}
+
+function shared(one: readonly string[], other: readonly string[]): string[] {
+  return one.filter((item) => other.includes(item))
 }
 
 /** The input with the streams of its context among its own. */

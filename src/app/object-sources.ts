@@ -4,6 +4,7 @@ import path from 'node:path'
 import { Fault, systemCode } from '../base/fault.ts'
 import type { PositionsFile } from '../service/objects/sources/positions.ts'
 import { type ObjectSource, ObjectSources, type ObjectSourcesOptions } from '../service/objects/sources/sources.ts'
+import { kafkaGroup } from '../service/streams/sources/settings.ts'
 import type { SqsConnection } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
 import type { ObjectSourceSettings, SqsSettings } from './object-source-settings.ts'
@@ -53,8 +54,7 @@ function sourceOf(name: string, settings: ObjectSourceSettings, configDir: strin
         type: 'kafka',
         from: settings.from,
         outOfRange: settings.outOfRange,
-        join: (signal) =>
-          joinTopics({ ...settings, where, group: settings.group ?? `tidewater-${name}` }, configDir, signal),
+        join: (signal) => joinTopics({ ...settings, where, group: kafkaGroup(name, settings) }, configDir, signal),
       }
     case 'webhook':
       return { type: 'webhook', token: () => tokenOf(settings.token, `${where}.token`) }

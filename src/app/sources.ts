@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Fault, messageOf } from '../base/fault.ts'
-import type { KafkaSettings } from '../service/streams/sources/settings.ts'
+import { type KafkaSettings, kafkaGroup } from '../service/streams/sources/settings.ts'
 import { Sources, type SourcesOptions } from '../service/streams/streams.ts'
 import type { KafkaConnection, KafkaMember } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
@@ -19,7 +19,7 @@ export function openSources(options: AppSourcesOptions): Sources {
     resolve: (named) => path.resolve(options.configDir, named),
     joinKafka: (name, settings, signal) =>
       joinTopics(
-        { ...settings, where: `sources.${name}.kafka`, group: settings.group ?? `tidewater-${name}` },
+        { ...settings, where: `sources.${name}.kafka`, group: kafkaGroup(name, settings) },
         options.configDir,
         signal,
       ),

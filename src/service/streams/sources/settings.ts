@@ -106,3 +106,8 @@ export const sourceSettings = z
 export type KafkaSettings = z.output<typeof kafkaSettings>
 export type FilesSettings = z.output<typeof filesSettings>
 export type SourceSettings = z.output<typeof sourceSettings>
+
+/** The consumer group that a source joins. */
+export function kafkaGroup(source: string, { group }: Pick<KafkaSettings, 'group'>): string {
+  return group ?? `tidewater-${source}`
+}
