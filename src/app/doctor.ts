@@ -20,6 +20,7 @@ import { examineStreams } from './doctor-streams.ts'
 import { catalogLoss, type Home, homeExists } from './home.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
+import { examineSideFiles } from './side-files.ts'
 import { damageOf, stateTrouble } from './state-trouble.ts'
 import { examineFiles, snapshotWithout } from './table-files.ts'
 
@@ -68,6 +69,8 @@ export async function examine(home: Home, config: Config): Promise<Finding[]> {
     if (logs !== null) {
       await examineOwned({ home, reader, session, tables, damaged, logs, definitions: tablesByLog(config) }, add)
       await examineStreams({ home, config, reader, session, tables, remedy: REPAIR }, add)
+      const letters = logs.get('dead-letters')
+      await examineSideFiles(home, letters === null ? null : (letters?.end ?? 0), REPAIR, add)
     }
   } catch (error) {
     add('catalog', 'problem', messageOf(error))

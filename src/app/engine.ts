@@ -28,6 +28,7 @@ import { openErrorOutput } from './error-output.ts'
 import { type Home, heldHome, requireNoLoss } from './home.ts'
 import { KnownDirectories } from './known-directories.ts'
 import { openLabels } from './labels.ts'
+import { LetterExpiry } from './letter-expiry.ts'
 import { openObjectSources } from './object-sources.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
@@ -259,9 +260,22 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
     const redo = (version: VersionNames) => objects.redo(version)
     const labelling = { end: new AbortController(), run: Promise.resolve() }
+    const { keepDays } = config.deadLetters
+    const expiry =
+      keepDays === undefined
+        ? null
+        : new LetterExpiry({
+            reader,
+            deadLetters,
+            keepDays,
+            commit: () => must(feeds, 'dead-letters').drain(),
+            notice: (text) => options.onNotice?.(text),
+          })
+
     const stop = async () => {
       labelling.end.abort()
       await labelling.run
+      await expiry?.stop()
       await objects.stop()
       await streams.stop()
       await Promise.all([...feeds.values()].map((feed) => feed.stop()))
@@ -309,6 +323,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         streams.start()
         for (const feed of feeds.values()) feed.start()
         errors.start()
+        expiry?.start()
         closers.push(stop)
       },
       finish: async () => {

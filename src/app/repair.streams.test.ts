@@ -5,6 +5,8 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { EngineBench } from '../../test/support/engine-bench.ts'
 import { recordsOf } from '../../test/support/streams.ts'
+import { DatabaseSync } from '../base/sqlite.ts'
+import { FileLedger } from '../service/streams/sources/file-ledger.ts'
 import { parseConfig } from './config.ts'
 import { examine } from './doctor.ts'
 import { homeAt } from './home.ts'
@@ -137,5 +139,50 @@ test('a row index that is damaged is built anew', async () => {
     await bench.engine.streams.get('mixed').accept(recordsOf({ id: 0, part: 'p0' }))
     await bench.engine.drain()
     assert.deepEqual(await idsOf(bench, '(SELECT id FROM demo.p0 UNION ALL SELECT id FROM demo.p1)'), upTo(20))
+  })
+})
+
+test('what is remembered of error output and dropped files is looked at, set aside when it cannot be read, and taken back to the log', async () => {
+  await withHome(async (bench, { problems, repair, homeDir }) => {
+    const errors = { ...streams.plain, errorOutput: { directory: 'errors', prefix: 'e/' } }
+    const all = { streams: { ...streams, plain: errors } }
+    const letters = async (...values: string[]) => {
+      await bench.restart(all)
+      await bench.engine.streams.get('plain').accept(recordsOf(...values))
+      await bench.engine.drain()
+      await bench.stop()
+    }
+    await letters('a', 'b')
+    const statePath = (name: string) => path.join(homeDir, 'state', name)
+    new FileLedger(statePath('files.db')).close()
+    assert.deepEqual(await problems(), [])
+    // A position of before the log was lost.
+    const database = new DatabaseSync(statePath('error-output.db'))
+    database.exec('UPDATE state SET position = 1000, planned = 1000')
+    database.close()
+    assert.match((await problems()).join(), /^error output: .*up to offset 1000, but the log of dead letters ends at 2/)
+    assert.match((await repair()).join(), /error output: .*knew letters up to offset 1000; now up to 2/)
+    assert.deepEqual(await problems(), [])
+    await letters('c')
+    const lines = async () => {
+      const names = await readdir(path.join(bench.dir, 'errors', 'e', 'processing-failed'))
+      return (
+        await Promise.all(
+          names.map((name) => readFile(path.join(bench.dir, 'errors/e/processing-failed', name), 'utf8')),
+        )
+      )
+        .join('')
+        .trim()
+        .split('\n').length
+    }
+    assert.equal(await lines(), 3)
+    for (const name of ['error-output.db', 'files.db']) await writeFile(statePath(name), 'no database'.repeat(1000))
+    const told = await problems()
+    assert.deepEqual(told.map((problem) => problem.split(':')[0]).sort(), ['dropped files', 'error output'])
+    assert.match((await repair()).join('\n'), /error output: .*set aside as .*error-output\.db\.damaged-/)
+    assert.ok((await readdir(path.join(homeDir, 'state'))).some((name) => name.startsWith('files.db.damaged-')))
+    assert.deepEqual(await problems(), [])
+    await letters('d')
+    assert.equal(await lines(), 4)
   })
 })

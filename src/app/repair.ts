@@ -6,6 +6,7 @@
  * - what is known of objects (`state/objects.db`) is made anew from the journal when it was lost or cannot be read
  * - a row index that disagrees with its table is built anew
  * - logs, indexes and `state/streams.db` of streams likewise, see `repair-streams.ts`
+ * - `state/error-output.db` and `state/files.db`, see `side-files.ts`
  * - what the tables lack of what is known is passed on to them again
  * - files of processes that were ended are removed from `tmp/`
  *
@@ -29,6 +30,7 @@ import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { before, mendLog, setAside, type Tell } from './repair-logs.ts'
 import { mendStreams } from './repair-streams.ts'
+import { mendSideFiles } from './side-files.ts'
 import { stateTrouble } from './state-trouble.ts'
 import { examineFiles } from './table-files.ts'
 
@@ -43,6 +45,7 @@ export async function repair(home: Home, config: Config, configDir: string): Pro
   try {
     await mendLogsAndState(reader, tell)
     await mendStreams(reader, tell)
+    await mendSideFiles(reader, tell)
     indexes = await unusableIndexes(reader)
   } finally {
     await reader.close()

@@ -176,6 +176,9 @@ export const limits = {
   /** Objects of refused records: those that come together within so long share one; letters that are known to have a line. */
   errorObjectLingerMs: 5_000,
   errorLinesKept: 1_000_000,
+  /** Old dead letters are looked for so often, and so many are deleted at a time. */
+  letterExpiryMs: 3600 * 1000,
+  lettersExpiredAtOnce: 10_000,
   /** A replay reads so many letters at a time and so many bytes of them, and a server replays so many for one request. */
   replayPageLetters: 500,
   replayPageBytes: 8 * MiB,

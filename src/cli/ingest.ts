@@ -13,6 +13,7 @@ import {
   requireFile,
   requireFolder,
   settingOf,
+  warn,
   withEngine,
 } from './common.ts'
 import { type Progress, progressLine } from './progress.ts'
@@ -58,6 +59,10 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
       const signal = interruptSignal()
       let tell = (event: FeedEvent) => {
         if (event.kind === 'committed') commits.push(event.report)
+        if (event.kind === 'upkeep-failed') {
+          progress.clear()
+          warn(`upkeep of ${event.table} failed and comes with the next run: ${event.fault.message}`)
+        }
       }
       await withEngine(
         {

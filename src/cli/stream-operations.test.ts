@@ -67,6 +67,14 @@ test('a stream is watched, held back, changed and mended while its server lives'
         await run(['stream', 'drain', 'web']),
         'web: what was taken is committed; 0 entries of 0 bytes wait\n',
       )
+      const late = await cli(['stream', 'tail', 'web', '--from', 'start', '--no-follow', '--api-url', url], {
+        cwd: dir,
+      })
+      assert.deepEqual([late.code, late.stdout], [0, ''])
+      assert.match(
+        late.stderr,
+        /the log begins at offset \d+: the \d+ entries before it are committed.*tidewater sql 'SELECT \* FROM "demo"\."web"'/,
+      )
       assert.match(log(), /committed demo\.web: .*its oldest record came \d+\.\d s before; \d+ entries wait/)
       const listed = async (...args: string[]) =>
         (await cliOk(['deadletter', 'list', ...args, '--json', '--home', 'home'], { cwd: dir }))

@@ -1,5 +1,6 @@
 /** `tidewater stream tail|pause|resume|drain|update`, and what `status` says to people. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { quotedName } from '../app/tables.ts'
 import { Fault } from '../base/fault.ts'
 import { stringifyJson } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
@@ -66,6 +67,17 @@ interface Freshness {
   sources: unknown[]
 }
 
+/** The log forgets what is committed: where it is now. */
+async function tellForgotten(client: StreamClient, name: string, count: number, from: number): Promise<void> {
+  const { freshness } = documentOf(await client.call('GET', pathOf(name, 'status')))
+  const tables = (freshness as Freshness).destinations.map(
+    ({ table }) => `tidewater sql 'SELECT * FROM ${quotedName(table)}'`,
+  )
+  warn(
+    `the log begins at offset ${from + count}: the ${count} entries before it are committed, and it has forgotten them. They are in ${tables.length === 1 ? 'the table' : 'the tables'}: ${tables.join('; ')}`,
+  )
+}
+
 /** The whole document for programs; for people how far the stream is behind, then its settings. */
 export function printStatus(status: Record<string, unknown>, options: OutputOptions): void {
   if (options.json === true) {
@@ -122,8 +134,7 @@ async function follow(
       answer.catch(() => undefined)
       return
     }
-    if (said.passedOver > 0 && from !== '0')
-      warn(`${said.passedOver} entries were committed and forgotten before they were read here; they are in the table`)
+    if (said.passedOver > 0) await tellForgotten(client, name, said.passedOver, Number(from))
     kept.push(...said.entries)
     if (kept.length > KEPT_MAX)
       throw new Fault('limit', `${kept.length} entries wait to be committed; tail without --committed`)

@@ -39,6 +39,11 @@ export class Metrics {
     'table',
   ])
   readonly #stalled = this.#gauge('commit_stalled', '1 while the last commit of the table failed.', ['table'])
+  readonly #upkeepFailures = this.#counter(
+    'upkeep_failures',
+    'Upkeep of a table that failed and comes again; commits go on.',
+    ['table'],
+  )
   readonly #stageStalls = this.#counter('log_stalls', 'Failures that held up passing on what logs hold.', [])
   readonly #requestSeconds = this.#histogram('http_request_seconds', 'Time from a request to its answer.', [
     'method',
@@ -115,8 +120,9 @@ export class Metrics {
         this.#stalled.set({ table: this.#tableOf(event.table) }, 0)
         this.stalledTables.delete(this.#tableOf(event.table))
         return
-      // It hinders no commit; the log tells it.
       case 'upkeep-failed':
+        this.#upkeepFailures.inc({ table: this.#tableOf(event.table) })
+        return
       case 'upkeep':
         return
       default:

@@ -127,6 +127,12 @@ export class DeadLetters {
     await this.#append(letters.map((letter) => ({ ...letter, status: 'replayed' })))
   }
 
+  /** Deletes letters. Durable when it resolves. @param ids `limits.lettersExpiredAtOnce` at most */
+  async forget(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0)
+      await this.#log.append(ids.map((id) => tableChangeText({ input: 0, op: 'delete', row: { id } })))
+  }
+
   #nextTime(): string {
     this.#lastUs = Math.max(this.#clock.nowMs() * 1000, this.#lastUs + 1)
     return timeText(this.#lastUs)

@@ -146,7 +146,10 @@ export class ErrorOutput {
     if (planned === null) this.#plan(entries, end)
     const byOffset = new Map(entries.map((entry) => [entry.offset, entry]))
     for (const { directory, key, offsets } of this.#db.prepare('SELECT directory, key, offsets FROM objects').all()) {
-      const lines = (JSON.parse(String(offsets)) as number[]).map((offset) => errorLine(letterAt(byOffset.get(offset))))
+      const lines = (JSON.parse(String(offsets)) as number[]).flatMap((offset) => {
+        const letter = letterAt(byOffset.get(offset))
+        return letter === null ? [] : [errorLine(letter)]
+      })
       await (await this.#store(String(directory))).putIfAbsent(String(key), Buffer.from(lines.join('')))
     }
     this.#transaction(() => {
@@ -180,6 +183,7 @@ export class ErrorOutput {
       const first = this.#db.prepare('INSERT INTO lines (id) VALUES (?) ON CONFLICT (id) DO NOTHING')
       for (const entry of entries) {
         const letter = letterAt(entry)
+        if (letter === null) continue
         if (letter.status !== 'open' || letter.lastFailedAt !== letter.firstFailedAt) continue
         const target = this.#options.targetOf(letter)
         if (target === null || Number(first.run(letter.id).changes) === 0) continue
@@ -225,8 +229,10 @@ export class ErrorOutput {
   }
 }
 
-function letterAt(entry: LogEntry | undefined): StoredLetter {
+/** Null: the entry deletes an old letter. */
+function letterAt(entry: LogEntry | undefined): StoredLetter | null {
   if (entry === undefined)
     throw new Fault('corrupt', 'the log of dead letters lacks an entry that objects were planned for')
-  return readLetter(readTableChange(entry.text).row as Parameters<typeof readLetter>[0])
+  const { op, row } = readTableChange(entry.text)
+  return op === 'delete' ? null : readLetter(row as Parameters<typeof readLetter>[0])
 }
