@@ -21,9 +21,9 @@ interface Bytes {
   read(start: number, end: number): Promise<Uint8Array>
 }
 
-/** Text has no signature that could be found in its bytes: its name must do. */
+/** Text has no signature that could be found in its bytes (but for tables, which are told by their form): its name must do. */
 export function appliesTo({ key, sniffed }: Subject): boolean {
-  return sniffed === null && /\.(?:txt|md|csv|log)$/i.test(key)
+  return (sniffed === null || sniffed === 'text/csv') && /\.(?:txt|md|csv|log)$/i.test(key)
 }
 
 export async function extract(_subject: Subject, bytes: Bytes): Promise<object> {

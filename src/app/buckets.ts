@@ -36,6 +36,7 @@ export function openExtractors(
     ...(name === undefined ? {} : { name }),
   }))
   return openExtractPool({
+    builtin: objects.extract,
     extractors,
     workers: objects.workers ?? availableParallelism(),
     onWarning,

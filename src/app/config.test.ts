@@ -62,6 +62,16 @@ describe('a configuration', () => {
     assert.deepEqual(objectTables(parseConfig(flat, 'flat')), objectTables(parseConfig(typed, 'typed')))
   })
 
+  it('says which built-in extractors run by a list or one by one, and names those that there are', () => {
+    for (const extract of [['image', 'table'], [], { pdf: false, phash: true }, {}]) {
+      assert.deepEqual(parseConfig({ objects: { extract } }, 'the file').objects.extract, extract)
+    }
+    for (const extract of [['imag'], { pfd: false }, { pdf: 'no' }, 'image']) {
+      const problems = problemsOf({ objects: { extract } })
+      assert.match(problems.join('; '), /^objects\.extract\b.*expected a list of image, exif, pdf, /s)
+    }
+  })
+
   it('may have no columns of its own at all', () => {
     for (const objects of [{ content: { columns: {} } }, { schema: { custom_metadata_fields: '' } }]) {
       assert.deepEqual(objectTables(parseConfig({ objects }, 'the file')).mapping.columns, [])

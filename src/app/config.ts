@@ -13,6 +13,7 @@ import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 import { Fault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { builtinExtractors } from '../extract/registry.ts'
 import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/definition.ts'
 import { kafkaGroup, sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
@@ -46,6 +47,18 @@ const content = z.strictObject({
 const flatSchema = z.record(
   z.string(),
   z.union([z.string(), z.boolean()], { error: 'expected text, or true or false' }),
+)
+
+const BUILTIN: readonly string[] = builtinExtractors.map(({ name }) => name)
+/** One problem with all names in it: a union would tell of each of its forms by itself. */
+const builtinChoice = z.custom<readonly string[] | { readonly [name: string]: boolean }>(
+  (value) =>
+    Array.isArray(value)
+      ? value.every((name) => BUILTIN.includes(name as string))
+      : typeof value === 'object' &&
+        value !== null &&
+        Object.entries(value).every(([name, isOn]) => BUILTIN.includes(name) && typeof isOn === 'boolean'),
+  { error: `expected a list of ${BUILTIN.join(', ')}, or an object with true or false for some of them` },
 )
 
 const extractor = z.strictObject({ module: z.string(), name: z.string().optional() })
@@ -88,6 +101,8 @@ const schema = z.strictObject({
           inventory: tableSettings.prefault({}),
         })
         .prefault({}),
+      /** Which built-in extractors run: a list of names, or single ones turned on or off (`{ pdf: false, phash: true }`). */
+      extract: builtinChoice.default({}),
       /** Extractors of your own, after the built-in ones: modules with `appliesTo` and `extract`. Paths from the file. */
       extractors: z.array(extractor).default([]),
       /** What tells of objects by itself, by name, see docs/point-it-at-your-bucket.md. */

@@ -49,6 +49,39 @@ describe('the example that counts lines and words', () => {
   })
 })
 
+const sampleOf = (name: string) => readFile(new URL(`../../test/golden/samples/files/${name}`, import.meta.url))
+
+describe('the built-in extractors', () => {
+  const columns = {
+    pages: { type: 'INTEGER', jpath: '$.pdf.pages' },
+    seconds: { type: 'DOUBLE', jpath: '$.media.duration_s' },
+    entries: { type: 'INTEGER', jpath: '$.archive.entries' },
+    names: { type: 'ARRAY<STRING>', jpath: '$.table.columns[*].name' },
+    phash: { type: 'STRING', jpath: '$.image.phash' },
+  }
+  const files = { report: 'plain.pdf', clip: 'turned.mp4', backup: 'plain.zip', tides: 'tides.tsv' }
+
+  it('fill columns by what the bytes are, and those that are turned off do not', async () => {
+    const objects = { extract: { archive: false, phash: true }, content: { columns } }
+    await withEngine({ objects }, async (bench) => {
+      for (const [key, name] of Object.entries(files)) await bench.tell(await put(bench, key, await sampleOf(name)))
+      await bench.tell(await put(bench, 'photo', await picture()))
+      const rows = await bench.sql(
+        'SELECT key, pages, seconds, entries, names, phash IS NOT NULL AS hashed FROM default.s3_content_metadata ORDER BY key',
+      )
+      const none = { pages: null, seconds: null, entries: null, names: [], hashed: false }
+      assert.deepEqual(rows, [
+        { ...none, key: 'backup' },
+        { ...none, key: 'clip', seconds: 2 },
+        { ...none, key: 'photo', hashed: true },
+        { ...none, key: 'report', pages: 2 },
+        { ...none, key: 'tides', names: ['place', 'at', 'height'] },
+      ])
+      assert.deepEqual(await bench.sql('SELECT * FROM tidewater.dead_letters'), [])
+    })
+  })
+})
+
 const HOSTILE = `
 export const name = 'hostile'
 export const appliesTo = ({ key }) => key.includes('hostile')

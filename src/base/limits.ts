@@ -120,6 +120,8 @@ export const limits = {
   extractHeadBytes: 64 * KiB,
   extractNextBytes: 16 * KiB,
   extractReadsMax: 512,
+  /** What foreign parsers are given is fetched in pages of this size. */
+  extractPageBytes: 32 * KiB,
   /** EXIF: entries looked at, tags without a known name kept, one value, and all values together (as JSON). */
   exifEntriesMax: 131_072,
   exifUnknownTagsMax: 128,
@@ -133,6 +135,34 @@ export const limits = {
   /** Values in one extractor's output, and how deep they nest. */
   extractOutputNodesMax: 100_000,
   extractOutputDepthMax: 32,
+  /** One text that somebody wrote into a document or a recording (a title, a tag), and such texts of one file. */
+  factTextMax: 2 * KiB,
+  factTagsMax: 64,
+  /** PDF: pages looked at for the text, and characters of it that are kept. */
+  pdfTextPagesMax: 3,
+  pdfTextMax: 4_000,
+  /** Archives: entries counted, bytes of a directory read, and entries that are listed by name. */
+  archiveEntriesMax: 10_000,
+  archiveDirectoryBytesMax: 8 * MiB,
+  archiveListedMax: 100,
+  archiveNameMax: 256,
+  /** A packed archive is unpacked so far to list what is in it; unpacked to packed bytes from which it counts as a bomb. */
+  archiveInflatedBytesMax: 32 * MiB,
+  archiveRatioMax: 200,
+  /** Office documents: one part (properties, relations) after inflating. */
+  officePartBytesMax: 1 * MiB,
+  /** Recordings: tracks told one by one. */
+  mediaTracksMax: 32,
+  /** Tables: columns told, bytes of a Parquet footer, bytes and records of text that a schema is inferred from. */
+  tableColumnsMax: 1_000,
+  tableFooterBytesMax: 8 * MiB,
+  tableSampleBytesMax: 64 * KiB,
+  tableSampleRecordsMax: 1_000,
+  /** Levels of a nested type that are told. */
+  tableDepthMax: 12,
+  /** Pictures that are decoded: pixels, and time in the decoder. */
+  imagePixelsMax: 100_000_000,
+  imageDecodeMs: 4_000,
   /** Objects in flight to the extractor workers. */
   extractWindow: 256,
 
@@ -423,6 +453,8 @@ assert(limits.logBatchBytesMax <= limits.logQueueBytesMax, 'one full batch must 
 assert(limits.logBatchBytesMax <= limits.logSegmentBytesMax, 'one full batch must fit a segment')
 assert(limits.logSegmentBytesMax <= limits.commitBytesMax, 'one full segment must fit a commit')
 assert(limits.extractHeadBytes <= limits.extractBytesMax, 'the head must fit what one object may cost')
+assert(limits.tableSampleBytesMax <= limits.extractHeadBytes, 'a sample of text is in the head, which is read anyway')
+assert(limits.imageDecodeMs < limits.extractTimeMs, 'the decoder gives up before its worker is ended')
 assert(limits.extractOutputBytesMax < limits.logEntryBytesMax, 'extracted facts must fit a log entry')
 assert(limits.streamRequestBytesMax * 2 <= limits.logBatchBytesMax, 'one full request must fit an append')
 assert(limits.streamRequestRecordsMax < limits.logBatchEntriesMax, 'one full request must fit an append')

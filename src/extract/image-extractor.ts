@@ -1,15 +1,56 @@
 /** `image`: size, format and kind of pixels of a picture, from its head alone. No pixel is decoded, so a bomb costs nothing. */
 import type { Json } from '../base/json.ts'
 import type { ByteSource, Extractor, ExtractSubject } from './extract.ts'
+import { fact, facts, record, word } from './fact-schema.ts'
 import { profileDescription } from './icc.ts'
 import { type Draft, invalid, truncated } from './image-head.ts'
 import { imageHead, isReadImage } from './image-walk.ts'
 import { claimsImage } from './sniff.ts'
 import { hasAscii } from './text.ts'
 
+const schema = facts('image', {
+  image: record(
+    {
+      image_width: fact(
+        'integer | null',
+        'width as stored, before any orientation; SVG in CSS pixels, null if it states no size',
+      ),
+      image_height: fact('integer | null', 'height as stored'),
+      format: word(['JPEG', 'PNG', 'GIF', 'WEBP', 'TIFF', 'BMP', 'ICO', 'HEIF', 'AVIF', 'SVG'], 'kind of file'),
+      mode: fact(
+        'string | null',
+        "Pillow's name of the pixels: `1` `L` `LA` `P` `PA` `RGB` `RGBA` `CMYK` `LAB` `I` `I;16` `F` …; null for SVG and unknown",
+      ),
+      bit_depth: fact('integer | null', 'bits of one sample (of one pixel, with a palette)'),
+      orientation: fact(
+        'integer',
+        '1 to 8 as EXIF numbers them; anything else counts as 1. Always 1 for HEIF and AVIF, whose files turn themselves',
+        { minimum: 1, maximum: 8 },
+      ),
+      display_width: fact(
+        'integer | null',
+        'width after the orientation, or the turn that a HEIF or AVIF file asks for',
+      ),
+      display_height: fact('integer | null', 'height after it'),
+      frames: fact('integer | null', 'pictures or pages; null when counting them all would read too much, and for SVG'),
+      has_alpha: fact('boolean', 'it can be see-through'),
+      color_space: fact(
+        'string | null',
+        'by the profile, else by the container, else by EXIF: `sRGB`, `Display P3`, …; null when nobody says',
+      ),
+      icc: fact('string | null', 'name of the colour profile'),
+    },
+    {
+      progressive: fact('boolean', 'JPEG: it appears in several passes'),
+      interlaced: fact('boolean', 'PNG: it appears in several passes'),
+    },
+  ),
+})
+
 export const imageExtractor: Extractor = {
   name: 'image',
   version: 1,
+  schema,
   /** Pictures; and objects that are named as pictures but are none, so that this can be said. */
   appliesTo: (subject) => isReadImage(subject.sniffed) || claimsImage(subject.key),
   async extract(subject, bytes) {

@@ -282,12 +282,15 @@ test('an extractor in TypeScript with a default object is loaded, and named afte
     assert.equal((await pool.extract(task('a.jpg'))).metadata['tide'], 'low')
     assert.equal((await pool.extract(task('a.txt'))).metadata['tide'], undefined)
   })
-  await withPool({ extractors: [{ module: path, name: 'low' }, { module: path }] }, async (pool) => {
-    assert.deepEqual(
-      pool.extractors.map(({ name }) => name),
-      ['image', 'exif', 'low', 'tide-table'],
-    )
-  })
+  await withPool(
+    { builtin: ['exif', 'image'], extractors: [{ module: path, name: 'low' }, { module: path }] },
+    async (pool) => {
+      assert.deepEqual(
+        pool.extractors.map(({ name }) => name),
+        ['image', 'exif', 'low', 'tide-table'],
+      )
+    },
+  )
 })
 
 test('the signal, the window and close end waiting with a fault', async () => {

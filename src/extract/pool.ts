@@ -4,9 +4,9 @@
  * Each worker runs one object at a time, with a few more already handed over so that it never waits for this thread. An
  * extractor that passes its time, memory or crashes takes its worker down; the object gets a fault for that extractor and
  * goes on with the next one in a fresh worker, and the objects behind it are handed out again. So every object that was
- * taken gets exactly one answer, after at most (extractors of the operator + 3) attempts. What an extractor left behind for
+ * taken gets exactly one answer, after at most (extractors that run alone + 3) attempts. What an extractor left behind for
  * another object must not cost this one anything: a failure of it is told under the call that caused it (`worker.ts`), and
- * when the built-in extractors die in a worker that has run others, they are tried again in a fresh one.
+ * when those that run together die in a worker that has run others, they are tried again in a fresh one.
  */
 import { availableParallelism } from 'node:os'
 import { Fault, messageOf } from '../base/fault.ts'
@@ -15,7 +15,7 @@ import { type BoundedThread, type ThreadDeath, ThreadPool } from '../threads/thr
 import type { Extraction, ExtractPool, ExtractTask, RangeReader } from './extract.ts'
 import type { ExtractorModule, FromWorker, ToWorker } from './protocol.ts'
 import { toWire } from './protocol.ts'
-import { failed, mergeOutcomes, type Outcome } from './registry.ts'
+import { chosenExtractors, failed, mergeOutcomes, type Outcome } from './registry.ts'
 import { defaultBounds, type SourceBounds } from './source.ts'
 
 export type { ExtractPool, ExtractTask, LocalFile } from './extract.ts'
@@ -23,6 +23,8 @@ export type { ExtractorModule } from './protocol.ts'
 export { storeReader } from './source.ts'
 
 export interface ExtractPoolOptions {
+  /** Which built-in extractors run: a list, or single ones turned on or off. */
+  builtin?: readonly string[] | { readonly [name: string]: boolean | undefined }
   /** Extractors of the operator's own, run after the built-in ones, in this order. */
   extractors?: readonly ExtractorModule[]
   /** Threads; by default as many as cores. */
@@ -33,7 +35,7 @@ export interface ExtractPoolOptions {
 }
 
 export interface ExtractLimits extends SourceBounds {
-  /** What one extractor of the operator (or all built-in ones together) may take for one object, waiting for bytes not counted. */
+  /** What one extractor (or those built-in ones that run together) may take for one object, waiting for bytes not counted. */
   timeMs: number
   /** What one read of a store may take. */
   readMs: number
@@ -57,13 +59,13 @@ interface Job {
   task: ExtractTask
   head: Uint8Array | null
   from: number
-  /** Index of the operator's extractor that runs, or -1 while the built-in ones do. */
+  /** Index of the extractor that runs alone, or -1 while those run that run together. */
   running: number
   outcomes: Outcome[]
   bytesRead: number
   /** Deaths before anything was reported. */
   silentDeaths: number
-  /** The built-in extractors have been given a second try. */
+  /** Those that run together have been given a second try. */
   isRetried: boolean
   resolve: (extraction: Extraction) => void
   reject: (error: Error) => void
@@ -91,7 +93,7 @@ class Pool implements ExtractPool {
   readonly #warned = new Set<string>()
   /** Workers in which an extractor of the operator's own has run, and may have left something behind. */
   readonly #ranModules = new WeakSet<ExtractThread>()
-  #builtin = 0
+  #together = 0
   #nextId = 1
   #broken: Fault | null = null
   #started: { resolve: () => void; reject: (error: Error) => void } | null = null
@@ -103,7 +105,11 @@ class Pool implements ExtractPool {
     const size = Math.max(1, options.workers ?? availableParallelism())
     this.#threads = new ThreadPool({
       file: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
-      data: { modules: options.extractors ?? [], bounds: { bytesMax, readsMax, headBytes } },
+      data: {
+        builtin: chosenExtractors(options.builtin).map(({ name }) => name),
+        modules: options.extractors ?? [],
+        bounds: { bytesMax, readsMax, headBytes },
+      },
       threads: { min: size, max: size },
       depth: HANDED_MAX,
       timeMs,
@@ -211,7 +217,7 @@ class Pool implements ExtractPool {
     switch (message.kind) {
       case 'ready':
         this.extractors = message.extractors
-        this.#builtin = message.builtin
+        this.#together = message.together
         this.#started?.resolve()
         this.#started = null
         this.#threads.wake()
@@ -298,7 +304,7 @@ class Pool implements ExtractPool {
   /** Records the fault for the extractors that were running, and lets the object go on with the next. */
   #blame(job: Job, kind: 'timeout' | 'crash', message: string): void {
     const first = job.running >= 0 ? job.running : job.from
-    const end = job.running >= 0 ? first + 1 : Math.max(this.#builtin, first + 1)
+    const end = job.running >= 0 ? first + 1 : Math.max(this.#together, first + 1)
     const isHopeless = job.running < 0 && ++job.silentDeaths > 1
     const names = isHopeless ? ['read'] : this.extractors.slice(first, end).map(({ name }) => name)
     for (const extractor of names) job.outcomes.push(crashed(extractor, kind, message))

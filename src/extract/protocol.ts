@@ -6,6 +6,8 @@ import type { SourceBounds } from './source.ts'
 
 /** What a worker is started with. */
 export interface WorkerSetup {
+  /** Names of the built-in extractors that run. */
+  builtin: readonly string[]
   modules: readonly ExtractorModule[]
   bounds: SourceBounds
 }
@@ -40,8 +42,8 @@ export interface BytesMessage {
 export type ToWorker = TaskMessage | BytesMessage
 
 export type FromWorker =
-  /** Extractors in order, and how many of them are built in. */
-  | { kind: 'ready'; extractors: { name: string; version: number }[]; builtin: number }
+  /** Extractors in order, and how many of the first run together. */
+  | { kind: 'ready'; extractors: { name: string; version: number }[]; together: number }
   /** An extractor module cannot be used: the pool does not open. */
   | { kind: 'unfit'; message: string }
   /** The extractor at `next` begins; what was finished before it is safe. */

@@ -1,20 +1,72 @@
 /**
  * Which extractors there are, and running them on one object. Facts are merged at the top level in the order of
- * registration, a later extractor's member replacing an earlier one's; `_truncated` lists are joined. One extractor's
+ * registration, a later extractor's member replacing an earlier one's, except that objects of built-in extractors become one
+ * (`phash` adds to `image`); `_truncated` lists are joined. One extractor's
  * failure becomes a fault and takes nothing from the others, with one exception: when the object turns out to be another
  * than the one that was asked for, nothing that was read of it may be stored.
  */
 import { Fault, isFault, messageOf } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
+import { archiveExtractor } from './archive-extractor.ts'
 import { canonical, canonicalBounds, canonicalFacts, type Facts, TRUNCATED } from './canonical.ts'
 import { exifExtractor } from './exif-extractor.ts'
 import type { ExtractFault, Extraction, Extractor, ExtractorVersions, ExtractSubject } from './extract.ts'
+import { fitting } from './fact-check.ts'
 import { imageExtractor } from './image-extractor.ts'
+import { mediaExtractor } from './media-extractor.ts'
+import { officeExtractor } from './office-extractor.ts'
+import { pdfExtractor, pdfTextExtractor } from './pdf-extractor.ts'
+import { blurhashExtractor, phashExtractor } from './pixel-extractors.ts'
 import { sniff } from './sniff.ts'
 import type { BoundedSource } from './source.ts'
+import { tableExtractor } from './table-extractor.ts'
+
+/** Readers of our own, which neither hang nor crash: they run together. */
+const SWIFT: readonly Extractor[] = [imageExtractor, exifExtractor]
+
+/** Built on libraries that parse what strangers wrote: each runs with a time and a memory of its own, as the operator's do. */
+const FOREIGN: readonly Extractor[] = [
+  pdfExtractor,
+  pdfTextExtractor,
+  officeExtractor,
+  mediaExtractor,
+  archiveExtractor,
+  tableExtractor,
+  phashExtractor,
+  blurhashExtractor,
+]
 
 /** The extractors that are part of Tidewater, in order. */
-export const builtinExtractors: readonly Extractor[] = [imageExtractor, exifExtractor]
+export const builtinExtractors: readonly Extractor[] = [...SWIFT, ...FOREIGN]
+
+/** Those that run only when they are asked for: they decode pixels. */
+const OFF_BY_DEFAULT: ReadonlySet<string> = new Set(['phash', 'blurhash'])
+
+export const defaultExtractors: readonly Extractor[] = builtinExtractors.filter(({ name }) => !OFF_BY_DEFAULT.has(name))
+
+/** True for those whose death must cost the object nothing but their own facts. */
+export function runsAlone(extractor: Extractor): boolean {
+  return !SWIFT.includes(extractor)
+}
+
+/**
+ * The built-in extractors that are to run, in their order: a list names them, an object turns single ones on or off.
+ * @throws Fault `invalid` for a name that none has
+ */
+export function chosenExtractors(
+  choice: readonly string[] | { readonly [name: string]: boolean | undefined } = {},
+): readonly Extractor[] {
+  const isList = Array.isArray(choice)
+  const names: readonly string[] = isList ? choice : Object.keys(choice)
+  const unknown = names.find((name) => !builtinExtractors.some((extractor) => extractor.name === name))
+  if (unknown !== undefined) {
+    const known = builtinExtractors.map(({ name }) => name).join(', ')
+    throw new Fault('invalid', `There is no built-in extractor "${unknown}": expected some of ${known}.`)
+  }
+  if (isList) return builtinExtractors.filter(({ name }) => names.includes(name))
+  const switches = choice as { readonly [name: string]: boolean | undefined }
+  return builtinExtractors.filter((extractor) => switches[extractor.name] ?? defaultExtractors.includes(extractor))
+}
 
 /** What one extractor gave for one object. */
 export interface Outcome {
@@ -76,7 +128,8 @@ export async function runExtractor(
   try {
     if (!extractor.appliesTo(subject)) return null
     if (subject.sizeBytes === 0 && builtinExtractors.includes(extractor)) throw emptyFault()
-    return { extractor: name, ...canonical(await extractor.extract(subject, source)), faults: [] }
+    const { facts, bytesAtMost } = canonical(await extractor.extract(subject, source))
+    return { extractor: name, bytesAtMost, ...fitting(extractor, facts) }
   } catch (error) {
     return failed(name, error)
   }
@@ -88,7 +141,7 @@ function emptyFault(): Fault {
 
 /** Finds out what the object is. Rejects with the reader's fault. */
 export async function sniffSubject(fields: SubjectFields, source: BoundedSource): Promise<ExtractSubject> {
-  return { ...fields, sniffed: fields.sizeBytes === 0 ? null : await sniff(await source.head()) }
+  return { ...fields, sniffed: fields.sizeBytes === 0 ? null : await sniff(await source.head(), fields.sizeBytes) }
 }
 
 /** Joins outcomes, in order. @param known name and version of the extractors that there are */
@@ -105,8 +158,11 @@ export function mergeOutcomes(
       const isKnown = faults.some((known) => known.extractor === fault.extractor && known.kind === fault.kind)
       if (fault.extractor !== 'read' || !isKnown) faults.push(fault)
     }
+    const joins = isBuiltin(outcome.extractor)
     for (const [key, value] of Object.entries(outcome.facts)) {
+      const before = joins && Object.hasOwn(metadata, key) ? metadata[key] : undefined
       if (key === TRUNCATED && Array.isArray(value)) truncated.push(...value)
+      else if (isPlain(before) && isPlain(value)) metadata[key] = { ...before, ...value }
       else if (key !== '__proto__') metadata[key] = value
       else Object.defineProperty(metadata, key, { value, enumerable: true, configurable: true, writable: true })
     }
@@ -133,11 +189,19 @@ function versionsOf(
   return Object.fromEntries(known.flatMap(({ name, version }) => (applied.has(name) ? [[name, version]] : [])))
 }
 
+function isBuiltin(name: string): boolean {
+  return builtinExtractors.some((extractor) => extractor.name === name)
+}
+
+function isPlain(value: Json | undefined): value is Facts {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 /** All extractors on one object, in this thread and without a time limit: for tests, tools and the workers' inner loop. */
 export async function extractFacts(
   fields: SubjectFields,
   source: BoundedSource,
-  extractors = builtinExtractors,
+  extractors = defaultExtractors,
 ): Promise<Extraction> {
   const outcomes: Outcome[] = []
   try {

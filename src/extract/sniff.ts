@@ -1,16 +1,18 @@
 /** What a file is, told from its first bytes. Names and declared content types are never asked. */
 import { fileTypeFromBuffer } from 'file-type'
 import { hasAscii } from './text.ts'
+import { textTable } from './text-sample.ts'
 import { rootElement } from './xml.ts'
 
 /** How much of the head the type library is shown. */
 const SAMPLE_BYTES = 16_384
 
 /**
- * The MIME type that the bytes show, or null for text and everything unknown.
+ * The MIME type that the bytes show, or null for other text and everything unknown.
+ * @param sizeBytes of the object, when the head may be a part of it
  * The four commonest image types are told here at once; the rest by `file-type`, SVG by its root element.
  */
-export async function sniff(head: Uint8Array): Promise<string | null> {
+export async function sniff(head: Uint8Array, sizeBytes = head.length): Promise<string | null> {
   if (head.length < 3) return null
   if (head[0] === 0xff && head[1] === 0xd8 && head[2] === 0xff) return 'image/jpeg'
   if (hasAscii(head, 0, '\x89PNG\r\n\x1a\n')) return 'image/png'
@@ -22,7 +24,22 @@ export async function sniff(head: Uint8Array): Promise<string | null> {
   }
   const found = await fileTypeFromBuffer(head.subarray(0, SAMPLE_BYTES))
   // A TIFF's directory, by which the library tells the cameras' raw files apart, often stands at the end of the file.
-  return found?.mime ?? (isTiff(head) ? 'image/tiff' : null)
+  return found?.mime ?? (isTiff(head) ? 'image/tiff' : sniffText(head, head.length === sizeBytes))
+}
+
+/** Text that is data has no signature; but few other texts have its form. */
+function sniffText(head: Uint8Array, isAll: boolean): string | null {
+  const table = textTable(head, isAll)
+  switch (table?.kind) {
+    case 'json':
+      return 'application/json'
+    case 'ndjson':
+      return 'application/x-ndjson'
+    case 'csv':
+      return table.delimiter === '\t' ? 'text/tab-separated-values' : 'text/csv'
+    case undefined:
+      return null
+  }
 }
 
 function isTiff(head: Uint8Array): boolean {

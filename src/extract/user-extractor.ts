@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { Fault, messageOf } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
 import type { Extractor, JsonSchema } from './extract.ts'
+import { checkFactsOf } from './fact-check.ts'
 import type { ExtractorModule } from './protocol.ts'
 
 /**
@@ -53,13 +54,15 @@ export async function loadExtractor({ module, name: givenName }: ExtractorModule
   if (schema !== undefined && (typeof schema !== 'object' || schema === null || Array.isArray(schema))) {
     throw new Fault('invalid', `The extractor module ${path} has a schema that is no object: expected a JSON Schema.`)
   }
-  return {
+  const extractor: Extractor = {
     name,
     version,
     ...(schema === undefined ? {} : { schema: schema as JsonSchema }),
     appliesTo: (subject) => Boolean(appliesTo.call(given, subject)),
     extract: async (subject, bytes) => factsOf(await extract.call(given, subject, bytes)),
   }
+  await checkFactsOf(extractor)
+  return extractor
 }
 
 /** Nothing at all is no facts. @throws Fault `invalid` for what is no object: its members would have no names */

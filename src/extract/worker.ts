@@ -1,7 +1,8 @@
 /**
  * A worker of the pool: takes one object after the other, runs the extractors on it and reports. It may be terminated at
- * any moment and keeps nothing between objects. Before an extractor of the operator's own begins, what is finished is
- * reported, so that the death of this thread costs only the extractor that caused it.
+ * any moment and keeps nothing between objects. Before an extractor of the operator's own begins, or a built-in one that
+ * stands on a foreign library, what is finished is reported, so that the death of this thread costs only the extractor that
+ * caused it.
  *
  * An extractor may also leave something behind that fails after it has returned: a promise that nobody awaits, a timer.
  * Each call has its own async context, so such a failure is told under the call that caused it, whatever runs by then.
@@ -14,12 +15,21 @@ import { Fault, messageOf } from '../base/fault.ts'
 import type { Extractor, ExtractSubject, RangeReader } from './extract.ts'
 import { openFile } from './local-file.ts'
 import { type FromWorker, fromWire, type TaskMessage, type ToWorker, type WorkerSetup } from './protocol.ts'
-import { builtinExtractors, failed, faultOf, type Outcome, runExtractor, sniffSubject } from './registry.ts'
+import {
+  builtinExtractors,
+  chosenExtractors,
+  failed,
+  faultOf,
+  type Outcome,
+  runExtractor,
+  runsAlone,
+  sniffSubject,
+} from './registry.ts'
 import { BoundedSource } from './source.ts'
 import { assertDistinct, loadExtractor } from './user-extractor.ts'
 
 const port: MessagePort = must(parentPort, 'the parent port of a worker')
-const { modules, bounds } = workerData as WorkerSetup
+const { builtin, modules, bounds } = workerData as WorkerSetup
 
 const tasks: TaskMessage[] = []
 const reads = new Map<number, { resolve: (bytes: Uint8Array) => void; reject: (error: Error) => void }>()
@@ -27,7 +37,7 @@ let nextRead = 1
 let isBusy = false
 let isReady = false
 
-/** One call of an extractor of the operator's own, or the loading of its module. */
+/** One call of an extractor that runs alone, or the loading of its module. */
 interface Call {
   /** Of the task; 0 while the module is loaded. */
   id: number
@@ -58,7 +68,7 @@ function remoteReader(task: TaskMessage): RangeReader {
   }
 }
 
-/** Runs an extractor of the operator's own, and adds to its faults what it left behind. */
+/** Runs an extractor that runs alone, and adds to its faults what it left behind. */
 function runCall(id: number): typeof runExtractor {
   return async (extractor: Extractor, subject: ExtractSubject, source: BoundedSource): Promise<Outcome | null> => {
     const { name } = extractor
@@ -104,17 +114,17 @@ async function runTask(task: TaskMessage, extractors: readonly Extractor[]): Pro
       const source = new BoundedSource(task.fields.sizeBytes, file?.read ?? remoteReader(task), bounds)
       const subject = await sniffSubject(task.fields, source)
       for (let i = task.from; i < extractors.length; i++) {
-        if (i >= builtinExtractors.length) {
+        const extractor = extractors[i]!
+        const isAlone = runsAlone(extractor)
+        // Where a built-in one has nothing to do, its turn costs nothing.
+        if (builtinExtractors.includes(extractor) && !extractor.appliesTo(subject)) continue
+        if (isAlone) {
           file?.check()
           send({ kind: 'progress', id: task.id, next: i, outcomes, bytesRead: source.bytesRead - bytesRead })
           bytesRead = source.bytesRead
           outcomes = []
         }
-        const outcome = await (i < builtinExtractors.length ? runExtractor : runCall(task.id))(
-          extractors[i]!,
-          { ...subject },
-          source,
-        )
+        const outcome = await (isAlone ? runCall(task.id) : runExtractor)(extractor, { ...subject }, source)
         if (outcome !== null) outcomes.push(outcome)
       }
       bytesRead = source.bytesRead - bytesRead
@@ -147,7 +157,7 @@ function onBytes({ read, bytes, fault }: Extract<ToWorker, { kind: 'bytes' }>): 
 try {
   process.on('uncaughtException', (error) => onStray(error, true))
   process.on('unhandledRejection', (error) => onStray(error, false))
-  const extractors = [...builtinExtractors]
+  const extractors = [...chosenExtractors(builtin)]
   for (const module of modules) {
     const call: Call = { id: 0, extractor: module.name ?? module.module, state: 'over', strays: [] }
     extractors.push(await calls.run(call, () => loadExtractor(module)))
@@ -164,7 +174,7 @@ try {
   send({
     kind: 'ready',
     extractors: extractors.map(({ name, version }) => ({ name, version })),
-    builtin: builtinExtractors.length,
+    together: extractors.filter((extractor) => !runsAlone(extractor)).length,
   })
 } catch (error) {
   send({ kind: 'unfit', message: messageOf(error) })

@@ -7,7 +7,7 @@
  */
 
 /** Tokens looked at before the reader stops. */
-const TOKENS_MAX = 50_000
+export const TOKENS_MAX = 50_000
 const ATTRIBUTES_MAX = 256
 
 export interface XmlStart {

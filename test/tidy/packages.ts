@@ -76,11 +76,18 @@ const owners: Readonly<Record<string, readonly string[]>> = {
   '@aws-sdk/client-rekognition': ['src/service/objects/labels/'],
   '@duckdb/node-api': ['src/duck/'],
   '@platformatic/kafka': ['src/source/'],
-  ajv: ['src/service/streams/validate/'],
+  ajv: ['src/extract/', 'src/service/streams/validate/'],
   avsc: ['src/iceberg/file/', 'src/service/streams/validate/'],
+  blurhash: ['src/extract/'],
   bowser: ['src/service/streams/enrich/'],
+  hyparquet: ['src/extract/'],
   isbot: ['src/service/streams/enrich/'],
+  mediabunny: ['src/extract/'],
+  'music-metadata': ['src/extract/'],
   sharp: ['src/extract/'],
+  strtok3: ['src/extract/'],
+  unpdf: ['src/extract/'],
+  yauzl: ['src/extract/'],
 }
 
 /** Shipped code imports only Node, itself, and what package.json lists as a dependency; some packages only in their room. */
