@@ -32,6 +32,7 @@ const tableSettings = z.strictObject({
   properties: z.record(z.string(), z.string()).default({}),
 })
 
+const MiB = 1024 ** 2
 const COLUMN_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const COLUMN_NAME_RULE = 'expected a column name of letters, digits and _ that does not begin with a digit'
 
@@ -147,6 +148,12 @@ const schema = z.strictObject({
       /** Bound of DuckDB's buffers; the process takes about 300 MiB more. */
       memoryMiB: z.int().min(128).max(1_048_576).default(700),
       threads: z.int().min(1).max(256).optional(),
+      /** What of a stream may wait to be committed, beyond which it takes no more for the moment. */
+      streamBacklogMiB: z
+        .int()
+        .min(1)
+        .max(limits.streamsBacklogBytesMax / MiB)
+        .default(limits.streamBacklogBytesMax / MiB),
       /** How long a commit waits for more entries after the first. */
       commitLingerMs: z.int().min(0).max(60_000).optional(),
     })

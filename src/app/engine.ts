@@ -226,6 +226,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           .map(({ name }) => name),
       indexPath: (name) => home.indexPath(name),
       memoryPath: home.statePath('streams.db'),
+      backlogBytesMax: config.limits.streamBacklogMiB * 1024 ** 2,
       configured,
       takenTables: new Set([...parts.values()].map(({ definition }) => formatIdent(definition.ident))),
       configDir: options.configDir,

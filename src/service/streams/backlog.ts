@@ -17,9 +17,8 @@ export interface BacklogOptions {
   letters: { end: () => number; position: () => number }
 }
 
-export type BacklogBounds = Pick<
-  typeof limits,
-  'streamBacklogBytesMax' | 'streamsBacklogBytesMax' | 'streamLettersBytesMax' | 'streamFreeBytesMin'
+export type BacklogBounds = Readonly<
+  Record<'streamBacklogBytesMax' | 'streamsBacklogBytesMax' | 'streamLettersBytesMax' | 'streamFreeBytesMin', number>
 >
 
 export class Backlog {

@@ -49,6 +49,8 @@ export interface StreamsOptions extends SharedParts, Omit<BacklogOptions, 'clock
   /** Names of logs that are there. */
   listLogs: () => Promise<string[]>
   memoryPath: string
+  /** Bytes of one stream that may wait to be committed; default `limits.streamBacklogBytesMax`. */
+  backlogBytesMax?: number
   /** Streams of the configuration. */
   configured: readonly StreamDefinition[]
   /** Tables that something else writes, as `namespace.name`. */
@@ -87,7 +89,10 @@ export class Streams {
     this.#opening = {
       ...options,
       memory: this.#memory,
-      backlog: new Backlog(options),
+      backlog: new Backlog(options, {
+        ...limits,
+        streamBacklogBytesMax: options.backlogBytesMax ?? limits.streamBacklogBytesMax,
+      }),
       owners: this.#owners,
       sources: (stream) => this.sources(stream),
     }
