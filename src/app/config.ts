@@ -329,13 +329,17 @@ export interface LoadedConfig {
   notes: string[]
 }
 
-/** Reads `file`, or the first configuration file in `dir`, or gives the defaults. @throws Fault `invalid`, `not-found` */
-export async function loadConfig(file: string | undefined, dir: string): Promise<LoadedConfig> {
+/**
+ * Reads `file`, or the first configuration file in `dir`, or gives the defaults.
+ * @param stamp other than before for a file that was read before and may have changed
+ * @throws Fault `invalid`, `not-found`
+ */
+export async function loadConfig(file: string | undefined, dir: string, stamp = ''): Promise<LoadedConfig> {
   const named = file === undefined ? null : path.resolve(dir, file)
   const found = await firstExisting(named === null ? CONFIG_FILES.map((name) => path.join(dir, name)) : [named])
   if (found === null && named !== null) throw new Fault('not-found', `there is no configuration file ${named}`)
   if (found === null) return { config: parseConfig({}, 'defaults'), file: null, notes: [] }
-  const input = await readConfigFile(found)
+  const input = await readConfigFile(found, stamp)
   const cdkPath = isCdkContext(input) ? '' : 'cdkContext'
   const config = parseConfig(await withCdkFile(input, found), found, cdkPath)
   const notes = [...s3Notes(config.s3), ...secretNotes(config.objects.sources), ...cdkNotes(config, cdkPath)]
@@ -353,11 +357,12 @@ async function withCdkFile(input: unknown, file: string): Promise<unknown> {
   return { ...(input as object), cdkContext: await readConfigFile(context) }
 }
 
-async function readConfigFile(file: string): Promise<unknown> {
+async function readConfigFile(file: string, stamp = ''): Promise<unknown> {
   let loaded: unknown
   try {
     loaded = /\.(ts|mjs|js)$/.test(file)
-      ? await import(pathToFileURL(file).href)
+      ? // A module is evaluated once per address.
+        await import(`${pathToFileURL(file).href}${stamp === '' ? '' : `?${stamp}`}`)
       : file.endsWith('.json')
         ? JSON.parse(await readFile(file, 'utf8'))
         : parseYaml(await readFile(file, 'utf8'))

@@ -13,6 +13,7 @@ import { openSegmentLog } from '../log/segments.ts'
 import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.ts'
 import type { ErrorOutput } from '../service/deadletter/error-output.ts'
 import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
+import type { ContentMapping } from '../service/objects/mapping.ts'
 import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { Room } from '../service/objects/sources/room.ts'
 import type { ObjectSources } from '../service/objects/sources/sources.ts'
@@ -20,18 +21,21 @@ import { openVersionStore, type VersionNames, type VersionStore } from '../servi
 import { parseStream, type Sources, Streams } from '../service/streams/streams.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
+import { ensureTable } from '../table/table-setup.ts'
 import { UpkeepLoop } from '../table/upkeep-loop.ts'
 import { TableWriter } from '../table/writer.ts'
 import { Buckets, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
 import { type Home, heldHome, requireNoLoss } from './home.ts'
+import { attachDirectory } from './ingest.ts'
 import { KnownDirectories } from './known-directories.ts'
 import { openLabels } from './labels.ts'
 import { LetterExpiry } from './letter-expiry.ts'
 import { openObjectSources } from './object-sources.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
+import { withContent } from './reload.ts'
 import { openSources } from './sources.ts'
 import { quickDamageOf, stateTrouble } from './state-trouble.ts'
 
@@ -64,6 +68,8 @@ export interface Engine extends Reader {
   logs: ReadonlyMap<string, Log>
   /** What the start did for content columns that are new or have another mapping than before. */
   filled: Filled
+  /** Adds the content columns of another configuration and fills them, as a start would, while everything goes on. @throws Fault */
+  remap(next: Config): Promise<Filled>
   /** Follows everything until `finish` or `close`. */
   start(onFault: (fault: Fault, retryInMs: number) => void): void
   /** Ends following, then passes on and commits what was accepted. @throws Fault: then the rest stays in the logs */
@@ -199,6 +205,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       configured: config.objects.sources,
       configDir: options.configDir,
       stateDir: home.stateDir,
+      attachDirectory: (root, bucket, told, onSkip) =>
+        attachDirectory({ home, buckets, versions, clock, objects: told }, root, bucket, onSkip),
       objects,
       deadLetters,
       room: new Room({
@@ -292,13 +300,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (failed.length > 0) throw failed[0]
       await upkeep.rest()
     }
-    const filled = await fillAddedColumns({
-      duck: reader.duck,
-      writer: must(writers, 'content'),
-      feed: must(feeds, 'content'),
-      log: part('content').log,
-      mapping: tables.mapping,
-    })
+    const fill = (mapping: ContentMapping) =>
+      fillAddedColumns({
+        duck: reader.duck,
+        writer: must(writers, 'content'),
+        feed: must(feeds, 'content'),
+        log: part('content').log,
+        mapping,
+      })
+    const filled = await fill(tables.mapping)
     return {
       ...reader,
       objects,
@@ -314,6 +324,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       upkeep,
       logs: new Map([...parts].map(([name, { log: tableLog }]) => [name, tableLog])),
       drain: () => drain(true),
+      remap: async (next) => {
+        const { mapping, content } = objectTables(withContent(config, next))
+        let done: Filled = { rows: 0, castErrors: 0 }
+        await objects.remap(mapping, async () => {
+          await ensureTable(reader.catalog, content, clock)
+          done = await fill(mapping)
+        })
+        return done
+      },
       start: (onFault) => {
         objects.start(onFault)
         if (labels !== null) {

@@ -2,8 +2,9 @@
 import path from 'node:path'
 import { limits } from '../base/limits.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
-import { DirectoryBucket } from '../service/objects/directory-bucket.ts'
-import { isExcluded, type Problem, readEventsFile } from '../source/source.ts'
+import { DirectoryBucket, type DirectoryBucketParts } from '../service/objects/directory-bucket.ts'
+import { sourceLetter } from '../service/objects/sources/taker.ts'
+import { isExcluded, readEventsFile } from '../source/source.ts'
 import type { Engine } from './engine.ts'
 
 export interface IngestCounts {
@@ -39,9 +40,14 @@ const NOTHING: Pick<IngestCounts, 'added' | 'changed' | 'removed' | 'skipped' | 
  */
 export type OnSkip = (file: string, reason: string) => void
 
+/** What a directory is attached to; of the objects service, what it is told by. */
+export type Attachable = Pick<Engine, 'home' | 'buckets' | 'versions' | 'clock'> & {
+  objects: DirectoryBucketParts['objects']
+}
+
 /** The directory as a bucket, its bytes attached to the engine. */
 export async function attachDirectory(
-  engine: Engine,
+  engine: Attachable,
   root: string,
   bucket: string,
   onSkip: OnSkip = () => undefined,
@@ -120,17 +126,6 @@ export async function ingestEvents(
   await engine.objects.accept(batch)
   await engine.drain()
   return { ...counts, ...stageCounts(engine) }
-}
-
-function sourceLetter(problem: Problem, subject: string) {
-  return {
-    stage: 'source' as const,
-    stream: 'objects',
-    code: problem.reason,
-    reason: problem.message,
-    payload: Buffer.from(problem.payload, problem.encoding === 'base64' ? 'base64' : 'utf8'),
-    subject,
-  }
 }
 
 function stageCounts({ objects: { counts }, filled }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {

@@ -31,11 +31,22 @@ const webhookSettings = z.strictObject({
   token: z.string().min(1).optional(),
 })
 
+const directorySettings = z.strictObject({
+  type: z.literal('directory'),
+  /** From the configuration file. */
+  path: z.string().min(1),
+  /** Name of its bucket; default: the directory's own name. */
+  bucket: z
+    .string()
+    .regex(/^[^/\0]{1,255}$/, 'expected a bucket name of 1 to 255 characters without "/"')
+    .optional(),
+})
+
 const topicSettings = kafkaSettings.omit({ columns: true, keys: true }).extend({ type: z.literal('kafka') })
 
 export const objectSourceSettings = z
-  .discriminatedUnion('type', [sqsSettings, webhookSettings, topicSettings], {
-    error: 'expected a type out of sqs, webhook, kafka',
+  .discriminatedUnion('type', [sqsSettings, webhookSettings, topicSettings, directorySettings], {
+    error: 'expected a type out of sqs, webhook, kafka, directory',
   })
   .refine(
     (settings) =>

@@ -40,7 +40,7 @@ test('sources of objects are checked with everything else, each problem at its p
   for (const [where, what] of [
     ['a.queueUrl', /http:/],
     ['a.receivers', /32/],
-    ['b', /sqs, webhook, kafka/],
+    ['b', /sqs, webhook, kafka, directory/],
     ['c.brokers.0', /host:port/],
     ['c.topics', /1/],
     ['c', /columns/],
@@ -95,7 +95,8 @@ test('a token that is not there or too short keeps sources from starting, by its
       configured: parseConfig({ objects: { sources: { hook: { type: 'webhook', token } } } }, 'f').objects.sources,
       configDir: '.',
       stateDir: '.',
-      objects: { accept: async () => 0 },
+      objects: { accept: async () => 0, accepted: 0, passed: async () => undefined },
+      attachDirectory: () => Promise.reject(new Error('no')),
       deadLetters: { add: async () => undefined },
       room: { full: async () => null },
       clock: { nowMs: () => 0, sleep: async () => undefined },

@@ -2,11 +2,13 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Fault, systemCode } from '../base/fault.ts'
+import type { DirectoryBucket, DirectoryBucketParts } from '../service/objects/directory-bucket.ts'
 import type { PositionsFile } from '../service/objects/sources/positions.ts'
 import { type ObjectSource, ObjectSources, type ObjectSourcesOptions } from '../service/objects/sources/sources.ts'
 import { kafkaGroup } from '../service/streams/sources/settings.ts'
 import type { SqsConnection } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
+import type { OnSkip } from './ingest.ts'
 import type { ObjectSourceSettings, SqsSettings } from './object-source-settings.ts'
 import { joinTopics } from './sources.ts'
 
@@ -17,25 +19,41 @@ export interface AppObjectSourcesOptions extends Omit<ObjectSourcesOptions, 'con
   /** Folder that relative paths in the configuration start from. */
   configDir: string
   stateDir: string
+  /** A directory as a bucket whose bytes are read. */
+  attachDirectory: (
+    root: string,
+    bucket: string,
+    told: DirectoryBucketParts['objects'],
+    onSkip: OnSkip,
+  ) => Promise<DirectoryBucket>
 }
 
 export function openObjectSources({
   configured,
   configDir,
   stateDir,
+  attachDirectory,
   ...options
 }: AppObjectSourcesOptions): ObjectSources {
   return new ObjectSources({
     ...options,
     configured: new Map(
-      Object.entries(configured).map(([name, settings]) => [name, sourceOf(name, settings, configDir)]),
+      Object.entries(configured).map(([name, settings]) => [
+        name,
+        sourceOf(name, settings, configDir, attachDirectory),
+      ]),
     ),
     positions: positionsFile(stateDir),
   })
 }
 
 /** The clients are loaded where a source needs them, and files and variables are read at every opening: keys may change. */
-function sourceOf(name: string, settings: ObjectSourceSettings, configDir: string): ObjectSource {
+function sourceOf(
+  name: string,
+  settings: ObjectSourceSettings,
+  configDir: string,
+  attachDirectory: AppObjectSourcesOptions['attachDirectory'],
+): ObjectSource {
   const where = `objects.sources.${name}`
   switch (settings.type) {
     case 'sqs':
@@ -56,6 +74,16 @@ function sourceOf(name: string, settings: ObjectSourceSettings, configDir: strin
         outOfRange: settings.outOfRange,
         join: (signal) => joinTopics({ ...settings, where, group: kafkaGroup(name, settings) }, configDir, signal),
       }
+    case 'directory': {
+      const root = path.resolve(configDir, settings.path)
+      return {
+        type: 'directory',
+        open: (told, onSkip) =>
+          attachDirectory(root, settings.bucket ?? path.basename(root), told, (file, reason) =>
+            onSkip(`${file} is no object: ${reason}`),
+          ),
+      }
+    }
     case 'webhook':
       return { type: 'webhook', token: () => tokenOf(settings.token, `${where}.token`) }
   }

@@ -352,6 +352,8 @@ export const limits = {
   /** What a rate allows at once, as time of its filling; how often the file of keys is looked at. */
   httpRateBurstMs: 2_000,
   httpKeysPollMs: 2_000,
+  /** How often a server looks whether its configuration file has changed. */
+  configPollMs: 2_000,
   /** Tables told apart in /metrics; further ones are counted together. */
   metricTablesMax: 1_000,
 

@@ -26,13 +26,16 @@ export interface Setting {
   home: Home
   config: EngineOptions['config']
   configDir: string
+  /** Null: defaults. */
+  configFile: string | null
   /** What was understood in the configuration and is not needed. */
   notes: string[]
 }
 
 export async function settingOf(options: HomeOptions): Promise<Setting> {
   const { config, file, notes } = await loadConfig(options.config, process.cwd())
-  return { home: homeAt(options.home), config, configDir: file === null ? process.cwd() : path.dirname(file), notes }
+  const configDir = file === null ? process.cwd() : path.dirname(file)
+  return { home: homeAt(options.home), config, configDir, configFile: file, notes }
 }
 
 /** One line on standard error; the work goes on. */

@@ -1,6 +1,7 @@
 /** `tidewater start`: everything that the configuration names, until it is told to end. */
 import path from 'node:path'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
+import { loadConfig } from '../app/config.ts'
 import type { Engine } from '../app/engine.ts'
 import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
@@ -8,10 +9,13 @@ import { Fault, messageOf } from '../base/fault.ts'
 import { KeyFile, Metrics, PORT_DEFAULT, type Server, startServer } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { type HomeOptions, homeOption, interruptSignal, type Setting, settingOf, withEngine } from './common.ts'
+import { ConfigWatch } from './config-watch.ts'
+import { LOG_FORMATS, type LogFormat, StartLog } from './start-log.ts'
 
 interface StartOptions extends HomeOptions {
   host?: string
   port?: string
+  logFormat: LogFormat
 }
 
 export function addStart(program: Command): void {
@@ -19,6 +23,11 @@ export function addStart(program: Command): void {
     .description('serve everything that is configured, until Ctrl-C or SIGTERM')
     .option('--host <name>', 'address to listen on (default: http.host, or 127.0.0.1)')
     .option('--port <n>', 'port to listen on, 0 for a free one (default: http.port, TIDEWATER_PORT, or 8321)')
+    .addOption(
+      new Option('--log-format <format>', 'what is told on standard error: sentences, or one JSON object on each line')
+        .choices(LOG_FORMATS)
+        .default('text'),
+    )
     .addHelpText(
       'after',
       `
@@ -28,41 +37,69 @@ Examples:
 
 Prints one line on standard output when it takes requests. When it is told to end, it answers what is under way, commits what it
 has taken, and ends with exit code 0. API keys: http.keysFile, and the variable TIDEWATER_API_KEYS; the file is read again when it
-changes, and on SIGHUP.`,
+changes, and on SIGHUP. So is the configuration file: other content columns are added and filled while everything goes on;
+what else has changed is named, and taken at the next start.`,
     )
     .action(async (options: StartOptions) => {
+      const log = new StartLog({
+        format: options.logFormat,
+        write: (line) => process.stderr.write(line),
+        nowMs: () => Date.now(),
+      })
       const setting = await settingOf(options)
-      const keys = await keysOf(setting)
+      const keys = await keysOf(setting, log)
       const metrics = new Metrics(true)
       const signal = interruptSignal()
-      for (const note of setting.notes) log(note)
+      for (const note of setting.notes) log.tell('info', 'note', note)
       const onEvent = (event: FeedEvent) => {
         metrics.feed(event)
-        tell(event)
+        log.feed(event)
       }
-      const reload = () => void keys.reload()
+      let config: ConfigWatch | null = null
+      const reload = () => {
+        void keys.reload()
+        void config?.reload()
+      }
       process.on('SIGHUP', reload)
       try {
-        await withEngine({ ...setting, onEvent, onNotice: log }, async (engine) => {
-          if (engine.filled.rows > 0) log(`${engine.filled.rows} rows had their new columns filled from their metadata`)
+        const onNotice = (text: string) => log.tell('warn', 'notice', text)
+        await withEngine({ ...setting, onEvent, onNotice }, async (engine) => {
+          const { rows } = engine.filled
+          if (rows > 0)
+            log.tell('info', 'content-columns', `${rows} rows had their new columns filled from their metadata`, {
+              rows,
+            })
           engine.start((fault, retryInMs) => {
             metrics.logStalled()
-            log(`waiting ${retryInMs} ms: ${fault.message}`)
+            log.waits('log-stalled', `waiting ${retryInMs} ms: ${fault.message}`, fault, retryInMs)
           })
           engine.objectSources.start()
-          const server = await serve(engine, setting, options, keys, metrics)
+          const server = await serve(engine, setting, options, keys, metrics, log)
           engine.sources.start()
+          config = await watchConfig(engine, setting, log)
           process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
           await aborted(signal)
-          log('ending: no more requests are taken, what was taken is committed')
+          log.tell('info', 'ending', 'ending: no more requests are taken, what was taken is committed')
           await server.close()
+          await config.close()
           await engine.finish()
+          log.tell('info', 'ended', 'ended: everything that was taken is committed')
         })
       } finally {
         process.off('SIGHUP', reload)
         keys.close()
       }
     })
+}
+
+function watchConfig(engine: Engine, { config, configFile, configDir }: Setting, log: StartLog): Promise<ConfigWatch> {
+  return ConfigWatch.open({
+    file: configFile,
+    running: config,
+    load: async (stamp) => (await loadConfig(configFile ?? undefined, configDir, stamp)).config,
+    remap: (next) => engine.remap(next),
+    tell: (level, event, message, facts) => log.tell(level, event, message, facts),
+  })
 }
 
 /** @throws Fault `invalid` for a port that is none */
@@ -72,6 +109,7 @@ async function serve(
   options: StartOptions,
   keys: KeyFile,
   metrics: Metrics,
+  log: StartLog,
 ): Promise<Server> {
   const port = options.port ?? String(config.http.port ?? process.env['TIDEWATER_PORT'] ?? PORT_DEFAULT)
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
@@ -89,44 +127,19 @@ async function serve(
     cors: config.http.cors,
     trustProxy: config.http.trustProxy,
     metrics,
-    onUnexpected: (error) => log(`unexpected: ${error instanceof Error ? error.stack : messageOf(error)}`),
+    onUnexpected: (error) =>
+      log.tell('error', 'unexpected', `unexpected: ${error instanceof Error ? error.stack : messageOf(error)}`),
   })
 }
 
-async function keysOf({ config, configDir }: Setting): Promise<KeyFile> {
+async function keysOf({ config, configDir }: Setting, log: StartLog): Promise<KeyFile> {
   const { keysFile } = config.http
   const keys = await KeyFile.open({
     file: keysFile === undefined ? null : path.resolve(configDir, keysFile),
     text: process.env['TIDEWATER_API_KEYS'] ?? '',
-    onReload: log,
+    onReload: (text) => log.tell('info', 'api-keys', text),
   })
   return keys.watch()
-}
-
-function tell(event: FeedEvent): void {
-  switch (event.kind) {
-    case 'committed': {
-      const { table, rowsWritten, rowsRemoved, elapsedMs, oldestMs, waitingEntries } = event.report
-      const age = oldestMs === null ? '' : `; its oldest record came ${(oldestMs / 1000).toFixed(1)} s before`
-      log(
-        `committed ${table}: ${rowsWritten} rows written, ${rowsRemoved} removed, ${elapsedMs} ms${age}; ${waitingEntries} entries wait`,
-      )
-      return
-    }
-    case 'stalled':
-      log(`${event.table} waits ${event.retryInMs} ms: ${event.fault.message}`)
-      return
-    case 'upkeep-failed':
-      log(`upkeep of ${event.table} waits ${event.retryInMs} ms, commits go on: ${event.fault.message}`)
-      return
-    case 'unchanged':
-    case 'upkeep':
-      return
-  }
-}
-
-function log(text: string): void {
-  process.stderr.write(`${new Date().toISOString()} ${text}\n`)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

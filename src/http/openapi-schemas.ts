@@ -79,7 +79,7 @@ export const schemas = {
   Source: closed(
     {
       source: text,
-      type: { enum: ['sqs', 'kafka', 'webhook', 'files'] },
+      type: { enum: ['sqs', 'kafka', 'webhook', 'directory', 'files'] },
       stream: { type: ['string', 'null'], description: 'the stream that takes its records; null: it tells of objects' },
       trouble: { type: ['string', 'null'], description: 'why nothing can be received or taken now' },
       lastError: { anyOf: [closed({ message: text, at: text }), { type: 'null' }] },

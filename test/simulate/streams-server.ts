@@ -14,8 +14,13 @@ export interface Running {
 }
 
 /** Resolves when it takes requests. */
-export function startServer(home: string, config: string, env: Record<string, string> = {}): Promise<Running> {
-  const child = spawnServer(home, config, env)
+export function startServer(
+  home: string,
+  config: string,
+  env: Record<string, string> = {},
+  more: readonly string[] = [],
+): Promise<Running> {
+  const child = spawnServer(home, config, env, more)
   let told = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     told = (told + text).slice(-20_000)
@@ -31,8 +36,13 @@ export function startServer(home: string, config: string, env: Record<string, st
   })
 }
 
-export function spawnServer(home: string, config: string, env: Record<string, string> = {}): ChildProcess {
-  return spawn(process.execPath, [MAIN, 'start', '--home', home, '--config', config, '--port', '0'], {
+export function spawnServer(
+  home: string,
+  config: string,
+  env: Record<string, string> = {},
+  more: readonly string[] = [],
+): ChildProcess {
+  return spawn(process.execPath, [MAIN, 'start', '--home', home, '--config', config, '--port', '0', ...more], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })

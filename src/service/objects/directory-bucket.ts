@@ -25,7 +25,7 @@ export interface DirectoryBucketParts {
   root: string
   /** A store of that directory whose etags change with each write. */
   store: Store
-  objects: ObjectsService
+  objects: Pick<ObjectsService, 'accept' | 'accepted' | 'passed'>
   versions: VersionStore
   clock: Clock
   /** Folders in it that are no objects: above all the state folder. */

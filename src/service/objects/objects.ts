@@ -62,7 +62,13 @@ export interface ObjectsCounts {
 
 export class ObjectsService {
   readonly #parts: ObjectsParts
-  readonly #map: ReturnType<typeof compileMapping>
+  #mapping: ContentMapping
+  #map: ReturnType<typeof compileMapping>
+  /** Windows, and what must not run beside them, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
+  /** Rows that are being made anew; while `#held` is there no more are begun. */
+  readonly #redoing = new Set<Promise<unknown>>()
+  #held: Promise<void> | null = null
   readonly #stop = new AbortController()
   readonly counts: ObjectsCounts
   #position: number
@@ -71,6 +77,7 @@ export class ObjectsService {
 
   constructor(parts: ObjectsParts) {
     this.#parts = parts
+    this.#mapping = parts.mapping
     this.#map = compileMapping(parts.mapping)
     this.#position = Math.max(parts.versions.emitted, parts.objects.start)
     this.counts = {
@@ -109,7 +116,7 @@ export class ObjectsService {
 
   /** Passes on everything that the objects log holds now. */
   async drain(): Promise<void> {
-    while (this.#position < this.#parts.objects.end) await this.#window()
+    while (this.#position < this.#parts.objects.end) await this.#inTurn(() => this.#window())
   }
 
   /** Follows the objects log until `stop`. A failure is told to `onFault` and tried again. */
@@ -157,12 +164,43 @@ export class ObjectsService {
   }
 
   /** Makes the content row of one version anew from its bytes, also while the stage runs; see `redo.ts`. */
-  redo(version: VersionKey, kept?: KeptFacts): Promise<Redone> {
-    return redo(
+  async redo(version: VersionKey, kept?: KeptFacts): Promise<Redone> {
+    while (this.#held !== null) await this.#held
+    const redoing = redo(
       { ...this.#parts, change: (event, extraction) => this.#changeOf(event, extraction, this.#position) },
       version,
       kept,
     )
+    this.#redoing.add(redoing)
+    return redoing.finally(() => this.#redoing.delete(redoing))
+  }
+
+  /**
+   * Goes on with another mapping, also while the stage runs. `fill` brings the rows that are there to it, while no row is passed on;
+   * events are accepted all the while. When it fails, everything stays as it was.
+   * @throws Fault `invalid` naming each path that is not JSONPath, and as `fill`
+   */
+  remap(mapping: ContentMapping, fill: () => Promise<void>): Promise<void> {
+    const map = compileMapping(mapping)
+    return this.#inTurn(async () => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#held = promise
+      try {
+        await Promise.allSettled(this.#redoing)
+        await fill()
+        this.#mapping = mapping
+        this.#map = map
+      } finally {
+        this.#held = null
+        resolve()
+      }
+    })
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine
   }
 
   async #follow(onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
@@ -172,7 +210,7 @@ export class ObjectsService {
     while (!signal.aborted) {
       try {
         await objects.waitFor(this.#position, signal)
-        await this.#window()
+        await this.#inTurn(() => this.#window())
         failures = 0
       } catch (error) {
         if (signal.aborted) return
@@ -256,7 +294,7 @@ export class ObjectsService {
     this.counts.extracted++
     this.counts.bytesRead += extraction.bytesRead
     this.counts.castErrors += mapped.castErrors.length
-    return { input, op: 'upsert', row: contentRow(event, metadata, mapped, this.#parts.mapping.includeRawMetadata) }
+    return { input, op: 'upsert', row: contentRow(event, metadata, mapped, this.#mapping.includeRawMetadata) }
   }
 }
 

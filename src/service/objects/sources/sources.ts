@@ -13,6 +13,8 @@ import {
   QueueReader,
   readNotificationBytes,
 } from '../../../source/source.ts'
+import type { DirectoryBucket, DirectoryBucketParts } from '../directory-bucket.ts'
+import { DirectorySource } from './directory-source.ts'
 import { Positions, type PositionsFile } from './positions.ts'
 import { NotificationTaker, type TakenCounts, type TakerParts } from './taker.ts'
 import { TopicTaker } from './topic.ts'
@@ -32,6 +34,11 @@ export type ObjectSource =
       readonly join: (signal: AbortSignal) => Promise<KafkaMember>
       readonly from: KafkaReaderOptions['from']
       readonly outOfRange: KafkaReaderOptions['outOfRange']
+    }
+  | {
+      readonly type: 'directory'
+      /** A watch of it; `told` takes what it finds. @throws Fault */
+      readonly open: (told: DirectoryBucketParts['objects'], onSkip: (text: string) => void) => Promise<DirectoryBucket>
     }
   | {
       readonly type: 'webhook'
@@ -59,7 +66,8 @@ export interface ObjectSourceStatus {
   oldestSeconds: number | null
 }
 
-export interface ObjectSourcesOptions extends TakerParts {
+export interface ObjectSourcesOptions extends Omit<TakerParts, 'objects'> {
+  objects: DirectoryBucketParts['objects']
   configured: ReadonlyMap<string, ObjectSource>
   positions: PositionsFile
   clock: Clock
@@ -163,6 +171,8 @@ export class ObjectSources {
         const { join, from, outOfRange } = source
         return topicSource(new KafkaReader({ join, from, outOfRange, taker: topic, clock, notice }), topic, taker)
       }
+      case 'directory':
+        return new DirectorySource({ ...options, ...source, notice })
       case 'webhook': {
         const webhook = new WebhookSource(name, taker)
         this.#senders.push({

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Fault } from '../base/fault.ts'
+import type { FeedEvent } from '../table/table.ts'
+import { type LogFormat, StartLog } from './start-log.ts'
+
+function logged(format: LogFormat): { log: StartLog; lines: string[] } {
+  const lines: string[] = []
+  const nowMs = () => Date.parse('2026-11-26T12:00:00.000Z')
+  return { log: new StartLog({ format, write: (line) => lines.push(line), nowMs }), lines }
+}
+
+const committed: FeedEvent = {
+  kind: 'committed',
+  report: {
+    table: 'a.b',
+    snapshotId: 9_007_199_254_740_993n,
+    from: 0,
+    end: 3,
+    entries: 3,
+    rowsWritten: 3,
+    rowsRemoved: 1,
+    lateDropped: 0,
+    tombstonesForgotten: 0,
+    elapsedMs: 12,
+    oldestMs: 1_500,
+    waitingEntries: 4,
+  },
+}
+
+test('as JSON every line is one object with time, level, event, message and facts', () => {
+  const { log, lines } = logged('json')
+  log.feed(committed)
+  log.feed({ kind: 'stalled', table: 'a.b', fault: new Fault('unavailable', 'two\nlines'), retryInMs: 5 })
+  log.feed({ kind: 'unchanged', table: 'a.b', from: 0, end: 1 })
+  assert.ok(lines.every((line) => line.endsWith('\n') && line.indexOf('\n') === line.length - 1))
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line) as object),
+    [
+      {
+        time: '2026-11-26T12:00:00.000Z',
+        level: 'info',
+        event: 'committed',
+        message: 'committed a.b: 3 rows written, 1 removed, 12 ms; its oldest record came 1.5 s before; 4 entries wait',
+        table: 'a.b',
+        snapshotId: '9007199254740993',
+        rowsWritten: 3,
+        rowsRemoved: 1,
+        elapsedMs: 12,
+        oldestMs: 1_500,
+        waitingEntries: 4,
+      },
+      {
+        time: '2026-11-26T12:00:00.000Z',
+        level: 'warn',
+        event: 'commit-stalled',
+        message: 'a.b waits 5 ms: two\nlines',
+        kind: 'unavailable',
+        error: 'two\nlines',
+        retryInMs: 5,
+        table: 'a.b',
+      },
+    ],
+  )
+})
+
+test('as text every line is a time and a sentence', () => {
+  const { log, lines } = logged('text')
+  log.tell('warn', 'notice', 'source a: receiving again', { any: 1 })
+  assert.deepEqual(lines, ['2026-11-26T12:00:00.000Z source a: receiving again\n'])
+})
