@@ -10,7 +10,9 @@ import { messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
 import type { Extraction } from '../extract/extract.ts'
-import { type ExtractPool, type ExtractTask, openExtractPool, storeReader } from '../extract/pool.ts'
+import { findModule } from '../extract/module-path.ts'
+import { type ExtractPool, type ExtractTask, storeReader } from '../extract/pool.ts'
+import { type OwnExtractor, openExtractPools } from '../extract/pools.ts'
 import type { Labels } from '../service/objects/labels/labels.ts'
 import type { KeptFacts } from '../service/objects/redo.ts'
 import { openFileStore } from '../store/file.ts'
@@ -26,18 +28,30 @@ type Bucket =
   | { kind: 'recorded'; store: Store }
 
 /** The workers, with the extractors that the configuration names. @throws Fault `invalid` when one cannot be used */
-export function openExtractors(
+export async function openExtractors(
   { objects }: Config,
   configDir: string,
   onWarning: (message: string) => void,
 ): Promise<ExtractPool> {
-  const extractors = objects.extractors.map(({ module, name }) => ({
-    module: path.resolve(configDir, module),
-    ...(name === undefined ? {} : { name }),
-  }))
-  return openExtractPool({
+  const own = objects.extractors.map(({ module, name, options, workers, limits: bounds = {} }): OwnExtractor => {
+    const found = findModule(module, configDir)
+    const { timeMs, memoryMiB, bytesMax } = bounds
+    return {
+      module: found.file,
+      ...(name === undefined ? {} : { name }),
+      ...(found.package === undefined ? {} : { defaultName: found.package }),
+      ...(options === undefined ? {} : { options }),
+      ...(workers === undefined ? {} : { workers }),
+      limits: {
+        ...(timeMs === undefined ? {} : { timeMs }),
+        ...(memoryMiB === undefined ? {} : { heapMiB: memoryMiB }),
+        ...(bytesMax === undefined ? {} : { bytesMax }),
+      },
+    }
+  })
+  return openExtractPools({
     builtin: objects.extract,
-    extractors,
+    own,
     workers: objects.workers ?? availableParallelism(),
     onWarning,
     // A window of the stage, and what is made anew beside it.

@@ -62,7 +62,23 @@ const builtinChoice = z.custom<readonly string[] | { readonly [name: string]: bo
   { error: `expected a list of ${BUILTIN.join(', ')}, or an object with true or false for some of them` },
 )
 
-const extractor = z.strictObject({ module: z.string(), name: z.string().optional() })
+const extractor = z.strictObject({
+  /** A file, from the configuration's, or the name of a package that is installed beside it. */
+  module: z.string().min(1),
+  name: z.string().optional(),
+  /** For modules that export `create(options)`. */
+  options: z.unknown().optional(),
+  /** Its worker threads at most; default: `objects.workers`. */
+  workers: z.int().min(1).max(64).optional(),
+  /** What it may take for one object. */
+  limits: z
+    .strictObject({
+      timeMs: z.int().min(100).max(600_000).optional(),
+      memoryMiB: z.int().min(32).max(65_536).optional(),
+      bytesMax: z.int().min(65_536).max(4_294_967_296).optional(),
+    })
+    .optional(),
+})
 
 const CONNECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const rekognition = z.strictObject({

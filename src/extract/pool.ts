@@ -29,6 +29,8 @@ export interface ExtractPoolOptions {
   extractors?: readonly ExtractorModule[]
   /** Threads; by default as many as cores. */
   workers?: number
+  /** Begin with one thread; the others come with demand. */
+  startsWithOne?: boolean
   /** Told once per extractor of the operator's that fails after its object has been answered. */
   onWarning?: (message: string) => void
   limits?: Partial<ExtractLimits>
@@ -110,7 +112,7 @@ class Pool implements ExtractPool {
         modules: options.extractors ?? [],
         bounds: { bytesMax, readsMax, headBytes },
       },
-      threads: { min: size, max: size },
+      threads: { min: options.startsWithOne === true ? 1 : size, max: size },
       depth: HANDED_MAX,
       timeMs,
       part: 'one object',

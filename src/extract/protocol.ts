@@ -12,12 +12,19 @@ export interface WorkerSetup {
   bounds: SourceBounds
 }
 
-/** An extractor of the operator's own: a file that exports `appliesTo` and `extract`, or an object with them as default. */
+/**
+ * An extractor of the operator's own: a file that exports `appliesTo` and `extract`, or an object with them as default; or a function
+ * `create(options)` that gives such an object.
+ */
 export interface ExtractorModule {
   /** Path of the file, absolute or from the working directory. */
   module: string
   /** Takes the place of the name that the module gives itself. */
   name?: string
+  /** Counts where nothing gives a name; by default the name of the file. */
+  defaultName?: string
+  /** What a module that exports `create` is made with. Plain data. */
+  options?: unknown
 }
 
 export interface TaskMessage {

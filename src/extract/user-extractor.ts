@@ -11,7 +11,8 @@ import type { ExtractorModule } from './protocol.ts'
  * Imports a module and takes its default object, or its named exports, as an extractor. `name` is that of the file when it
  * gives none, `version` is 1. @throws Fault `invalid` that names the file and what it lacks
  */
-export async function loadExtractor({ module, name: givenName }: ExtractorModule): Promise<Extractor> {
+export async function loadExtractor(settings: ExtractorModule): Promise<Extractor> {
+  const { module, name: givenName, defaultName } = settings
   const path = resolve(module)
   let loaded: { [key: string]: unknown }
   try {
@@ -24,12 +25,13 @@ export async function loadExtractor({ module, name: givenName }: ExtractorModule
       error,
     )
   }
-  const given =
+  const exported =
     typeof loaded['default'] === 'object' && loaded['default'] !== null
       ? (loaded['default'] as { [key: string]: unknown })
       : loaded
+  const given = await createdBy(exported, settings, path)
   const { appliesTo, extract, version = 1, schema } = given
-  const name = givenName ?? given['name'] ?? nameOf(path)
+  const name = givenName ?? given['name'] ?? nameOf(defaultName ?? path)
   if (typeof appliesTo !== 'function' || typeof extract !== 'function') {
     throw new Fault(
       'invalid',
@@ -65,6 +67,30 @@ export async function loadExtractor({ module, name: givenName }: ExtractorModule
   return extractor
 }
 
+/** What `create` gives, or the module itself. @throws Fault `invalid` */
+async function createdBy(
+  exported: { [key: string]: unknown },
+  { options }: ExtractorModule,
+  path: string,
+): Promise<{ [key: string]: unknown }> {
+  const { create } = exported
+  if (typeof create !== 'function') {
+    if (options === undefined) return exported
+    throw new Fault('invalid', `The extractor module ${path} takes no options: it exports no function create(options).`)
+  }
+  let made: unknown
+  try {
+    made = await create.call(exported, options ?? {})
+  } catch (error) {
+    throw new Fault('invalid', `The extractor module ${path} could not be made: ${messageOf(error)}`, {}, error)
+  }
+  if (typeof made === 'object' && made !== null) return made as { [key: string]: unknown }
+  throw new Fault(
+    'invalid',
+    `create(options) of the extractor module ${path} must give an object with appliesTo and extract.`,
+  )
+}
+
 /** Nothing at all is no facts. @throws Fault `invalid` for what is no object: its members would have no names */
 function factsOf(returned: unknown): { [key: string]: Json } {
   if (returned === undefined || returned === null) return {}
@@ -83,7 +109,7 @@ function nameOf(path: string): string {
 }
 
 /** @throws Fault `invalid` when two extractors share a name: faults could not be told apart */
-export function assertDistinct(extractors: readonly Extractor[]): void {
+export function assertDistinct(extractors: readonly Pick<Extractor, 'name'>[]): void {
   const seen = new Set<string>()
   for (const { name } of extractors) {
     if (seen.has(name)) throw new Fault('invalid', `Two extractors are named "${name}": give one of them another name.`)
