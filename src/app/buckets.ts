@@ -19,7 +19,7 @@ import { openFileStore } from '../store/file.ts'
 import type { Store } from '../store/store.ts'
 import type { Config } from './config.ts'
 import type { KnownDirectories } from './known-directories.ts'
-import { labelSubject } from './labels.ts'
+import { labelSubject, onnxExtractor } from './labels.ts'
 
 type Bucket =
   /** A directory kept in step; its events carry the etags of this store. */
@@ -29,10 +29,11 @@ type Bucket =
 
 /** The workers, with the extractors that the configuration names. @throws Fault `invalid` when one cannot be used */
 export async function openExtractors(
-  { objects }: Config,
+  config: Config,
   configDir: string,
   onWarning: (message: string) => void,
 ): Promise<ExtractPool> {
+  const { objects } = config
   const own = objects.extractors.map(({ module, name, options, workers, limits: bounds = {} }): OwnExtractor => {
     const found = findModule(module, configDir)
     const { timeMs, memoryMiB, bytesMax } = bounds
@@ -49,9 +50,10 @@ export async function openExtractors(
       },
     }
   })
+  const labelling = onnxExtractor(config, configDir)
   return openExtractPools({
     builtin: objects.extract,
-    own,
+    own: labelling === null ? own : [...own, labelling],
     workers: objects.workers ?? availableParallelism(),
     onWarning,
     // A window of the stage, and what is made anew beside it.

@@ -62,6 +62,12 @@ const builtinChoice = z.custom<readonly string[] | { readonly [name: string]: bo
   { error: `expected a list of ${BUILTIN.join(', ')}, or an object with true or false for some of them` },
 )
 
+const extractorLimits = z.strictObject({
+  timeMs: z.int().min(100).max(600_000).optional(),
+  memoryMiB: z.int().min(32).max(65_536).optional(),
+  bytesMax: z.int().min(65_536).max(4_294_967_296).optional(),
+})
+
 const extractor = z.strictObject({
   /** A file, from the configuration's, or the name of a package that is installed beside it. */
   module: z.string().min(1),
@@ -71,16 +77,49 @@ const extractor = z.strictObject({
   /** Its worker threads at most; default: `objects.workers`. */
   workers: z.int().min(1).max(64).optional(),
   /** What it may take for one object. */
-  limits: z
-    .strictObject({
-      timeMs: z.int().min(100).max(600_000).optional(),
-      memoryMiB: z.int().min(32).max(65_536).optional(),
-      bytesMax: z.int().min(65_536).max(4_294_967_296).optional(),
-    })
-    .optional(),
+  limits: extractorLimits.optional(),
 })
 
 const CONNECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const three = z.tuple([z.number(), z.number(), z.number()])
+
+const onnx = z.strictObject({
+  type: z.literal('onnx'),
+  /** The model, and the names of its classes, one a line; paths from the configuration's file. */
+  model: z.string().min(1),
+  labels: z.string().min(1),
+  /** Default: what is installed beside the configuration, the native one first. */
+  runtime: z.enum(['onnxruntime-node', 'onnxruntime-web']).optional(),
+  maxLabels: z.int().min(1).max(1000).default(3),
+  /** Percent. */
+  minConfidence: z.number().min(0).max(100).default(10),
+  input: z
+    .strictObject({
+      name: z.string().optional(),
+      width: z.int().min(1).max(4096).optional(),
+      height: z.int().min(1).max(4096).optional(),
+      layout: z.enum(['NCHW', 'NHWC']).optional(),
+      colors: z.enum(['RGB', 'BGR']).default('RGB'),
+      scale: z.number().default(1 / 255),
+      mean: three.default([0.485, 0.456, 0.406]),
+      std: three
+        .refine((each) => !each.includes(0), 'expected three numbers other than 0')
+        .default([0.229, 0.224, 0.225]),
+      fit: z.enum(['cover', 'fill', 'contain']).default('cover'),
+    })
+    .prefault({}),
+  output: z
+    .strictObject({
+      name: z.string().optional(),
+      activation: z.enum(['softmax', 'sigmoid', 'none']).default('softmax'),
+    })
+    .prefault({}),
+  workers: z.int().min(1).max(64).default(1),
+  limits: extractorLimits.prefault({}),
+  /** Raised with another model, to have rows labelled anew by `tidewater reextract`. */
+  version: z.int().min(1).default(1),
+})
+
 const rekognition = z.strictObject({
   type: z.literal('rekognition'),
   /** Default: as AWS's own tools find it. */
@@ -125,7 +164,7 @@ const schema = z.strictObject({
       /** What tells of objects by itself, by name, see docs/point-it-at-your-bucket.md. */
       sources: z.record(z.string().regex(STREAM_NAME), objectSourceSettings).default({}),
       /** Labels of pictures, see docs/extractors.md. */
-      labels: z.discriminatedUnion('type', [rekognition]).optional(),
+      labels: z.discriminatedUnion('type', [rekognition, onnx]).optional(),
       /** Worker threads for extractors; default: the number of cores. */
       workers: z.int().min(1).max(64).optional(),
     })

@@ -25,7 +25,8 @@ beforeEach(() => {
   service.objects.clear()
 })
 
-type Settings = Partial<NonNullable<NonNullable<ConfigInput['objects']>['labels']>>
+type Labelling = NonNullable<NonNullable<ConfigInput['objects']>['labels']>
+type Settings = Partial<Extract<Labelling, { type: 'rekognition' }>>
 const configured = (settings: Settings = {}): ConfigInput => ({
   objects: {
     labels: { type: 'rekognition', region: 'eu-west-1', endpoint: service.url, callsPerSecond: 1000, ...settings },
@@ -255,6 +256,8 @@ describe('settings of labels', () => {
         [{ type: 'rekognition', maxLabels: 0 }, /objects\.labels\.maxLabels/],
         [{ type: 'rekognition', minConfidence: 101 }, /objects\.labels\.minConfidence/],
         [{ type: 'oracle' }, /objects\.labels\.type/],
+        [{ type: 'onnx', model: 'm.onnx' }, /objects\.labels\.labels/],
+        [{ type: 'onnx', model: 'm.onnx', labels: 'm.txt' }, /npm install onnxruntime-web/],
       ] as const)
         await assert.rejects(bench.restart({ objects: { labels: settings as never } }), told)
     } finally {

@@ -186,7 +186,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const directories = await KnownDirectories.open(home.stateDir)
     const labels = await openLabels(config, home, clock, (text) => options.onNotice?.(text))
     closers.push(() => labels?.close())
-    const image = config.objects.labels?.image
+    const image = config.objects.labels?.type === 'rekognition' ? config.objects.labels.image : undefined
     const buckets = new Buckets(pool, directories, labels === null ? null : { service: labels, image })
     const objects = new ObjectsService({
       objects: objectsLog,

@@ -1,7 +1,13 @@
-/** Labels of pictures as the configuration wants them. */
+/** Labels of pictures as the configuration wants them: by a service, or by a model in workers. */
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Clock } from '../base/clock.ts'
+import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
+import { packageFile } from '../extract/module-path.ts'
+import type { OnnxOptions } from '../extract/onnx-labels.ts'
+import type { OwnExtractor } from '../extract/pools.ts'
 import { shrunkPicture } from '../extract/shrink.ts'
 import { CallBook } from '../service/objects/labels/call-book.ts'
 import { type LabelSubject, Labels } from '../service/objects/labels/labels.ts'
@@ -36,6 +42,47 @@ export async function openLabels(
     client.close()
     throw error
   }
+}
+
+const RUNTIMES = ['onnxruntime-node', 'onnxruntime-web'] as const
+
+/** The extractor of a model; null when none is configured. @throws Fault `invalid` when no runtime is installed */
+export function onnxExtractor({ objects }: Config, configDir: string): OwnExtractor | null {
+  const settings = objects.labels
+  if (settings?.type !== 'onnx') return null
+  const { model, labels, runtime, workers, limits: bounds, version, maxLabels, minConfidence, input, output } = settings
+  const options: OnnxOptions = {
+    model: path.resolve(configDir, model),
+    labels: path.resolve(configDir, labels),
+    runtime: runtimeFile(runtime === undefined ? RUNTIMES : [runtime], configDir),
+    version,
+    maxLabels,
+    minConfidence,
+    input,
+    output,
+  }
+  const file = import.meta.url.endsWith('.ts') ? '../extract/onnx-labels.ts' : '../extract/onnx-labels.js'
+  return {
+    module: fileURLToPath(new URL(file, import.meta.url)),
+    options,
+    workers,
+    limits: {
+      timeMs: bounds.timeMs ?? limits.onnxTimeMs,
+      heapMiB: bounds.memoryMiB ?? limits.onnxMemoryMiB,
+      bytesMax: bounds.bytesMax ?? limits.onnxBytesMax,
+    },
+  }
+}
+
+function runtimeFile(names: readonly string[], configDir: string): OnnxOptions['runtime'] {
+  for (const name of names) {
+    const file = packageFile(name, '', configDir) ?? packageFile(name, '', import.meta.dirname)
+    if (file !== null) return { name, file }
+  }
+  throw new Fault(
+    'invalid',
+    `objects.labels: a model needs ${names.join(' or ')}, which is not installed in ${configDir} or above it: run npm install onnxruntime-web there (nothing is downloaded or compiled at its install), or onnxruntime-node with ONNXRUNTIME_NODE_INSTALL=skip in the environment, which is faster`,
+  )
 }
 
 export interface LabelledObject {

@@ -198,6 +198,12 @@ export const limits = {
   labelRefusedMs: 60_000,
   labelWaitingPollMs: 5_000,
 
+  /** Labels by a model in a file: its bytes, and the default bounds of its workers for one picture. */
+  onnxModelBytesMax: 2_048 * MiB,
+  onnxTimeMs: 10_000,
+  onnxMemoryMiB: 1_024,
+  onnxBytesMax: 64 * MiB,
+
   /** What a worker thread's death may tell, in characters. */
   threadMessageMax: 2_000,
 
