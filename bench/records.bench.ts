@@ -9,40 +9,14 @@ import { parseStream, type StreamInput, schemaOf } from '../src/service/streams/
 import { openPipeline, type PipelineRecord, runPipeline } from '../src/service/streams/pipeline.ts'
 import { compileRowReader } from '../src/service/streams/row-reader.ts'
 import { against, type Bench, type Measure, Samples } from './harness.ts'
+import { ENRICH, ENRICHED_COLUMNS, eventText, VALIDATE } from './stream-events.ts'
 
 const BENCH = 'records'
 const RECORDS = 20_000
 const BATCH = 500
 const ROUNDS = 15
 
-const columns = {
-  user_id: 'STRING NOT NULL',
-  session_id: 'STRING NOT NULL',
-  event: 'STRING NOT NULL',
-  referrer: 'STRING',
-  user_agent: 'STRING',
-  ip: 'STRING',
-  hostname: 'STRING NOT NULL',
-  os: 'STRING',
-  timestamp: 'TIMESTAMP NOT NULL',
-  uri: 'STRING NOT NULL',
-  n: 'LONG',
-  price: 'DECIMAL(9,2)',
-  received_at: 'TIMESTAMPTZ',
-  is_bot: 'BOOLEAN',
-}
-
-const schema = {
-  type: 'object',
-  required: ['user_id', 'event'],
-  properties: {
-    user_id: { type: 'string', minLength: 1 },
-    event: { enum: ['visit', 'view', 'purchase'] },
-    ip: { type: 'string', format: 'ipv4' },
-    uri: { type: 'string', pattern: '^/' },
-    n: { type: 'integer' },
-  },
-}
+const columns = { ...ENRICHED_COLUMNS, price: 'DECIMAL(9,2)' }
 
 interface Way {
   name: string
@@ -56,17 +30,8 @@ const WAYS: Way[] = [
   { name: 'in wire form', atLeast: 0.25 },
   { name: 'times and decimals as numbers', input: { epochUnit: 'ms' }, twist: asNumbers },
   { name: 'the exact way', twist: (text) => text.replace('"linux"', '"\\ud83d\\udc7b"') },
-  { name: 'with a JSON Schema', input: { validate: { type: 'json-schema', schema } } },
-  {
-    name: 'enriched',
-    input: {
-      enrich: {
-        receivedAt: 'received_at',
-        userAgent: { from: 'user_agent', columns: { isBot: 'is_bot' } },
-        ip: { from: 'ip', column: 'ip' },
-      },
-    },
-  },
+  { name: 'with a JSON Schema', input: { validate: VALIDATE } },
+  { name: 'enriched', input: { enrich: ENRICH } },
 ]
 
 export const records: Bench = {
@@ -74,7 +39,9 @@ export const records: Bench = {
   run: async (options, tell) => {
     const measures: Measure[] = []
     for (const { name, input, twist = (text: string) => text, atLeast } of WAYS) {
-      const data = Array.from({ length: RECORDS }, (_, at) => Buffer.from(`${twist(event(at + options.seed))}\n`))
+      const data = Array.from({ length: RECORDS }, (_, at) =>
+        Buffer.from(`${twist(eventText(at + options.seed, { price: '12.50' }))}\n`),
+      )
       const bytes = Math.round(data.reduce((sum, record) => sum + record.length, 0) / RECORDS)
       const take = await taker(input ?? {})
       const [floor, ours] = [new Samples(), new Samples()]
@@ -137,23 +104,6 @@ async function cpuMs(work: () => Promise<void>): Promise<number> {
   await work()
   const { user, system } = process.cpuUsage(before)
   return (user + system) / 1000
-}
-
-function event(at: number): string {
-  return JSON.stringify({
-    user_id: `u${at % 977}`,
-    session_id: `s${at * 7}`,
-    event: 'visit',
-    referrer: `https://example.com/${at}`,
-    user_agent: 'Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0',
-    ip: `192.0.2.${at % 256}`,
-    hostname: 'shop.example.com',
-    os: 'linux',
-    timestamp: '2022-06-18T02:00:00Z',
-    uri: '/',
-    n: at,
-    price: '12.50',
-  })
 }
 
 function asNumbers(text: string): string {

@@ -1,4 +1,4 @@
-/** The records that streams are measured with: web events of some 300 bytes, and the ways in which they are sent. */
+/** The records that streams are measured with: web events of some 300 bytes, what is done with them, and the ways in which they are sent. */
 export const COLUMNS = {
   user_id: 'STRING NOT NULL',
   session_id: 'STRING NOT NULL',
@@ -13,7 +13,33 @@ export const COLUMNS = {
   n: 'LONG',
 }
 
-export function eventText(at: number): string {
+/** Of streams that `ENRICH` events. */
+export const ENRICHED_COLUMNS = { ...COLUMNS, received_at: 'TIMESTAMPTZ', is_bot: 'BOOLEAN' }
+
+export const ENRICH = {
+  receivedAt: 'received_at',
+  userAgent: { from: 'user_agent', columns: { isBot: 'is_bot' } },
+  ip: { from: 'ip', column: 'ip' },
+}
+
+/** Checks that every event passes. */
+export const VALIDATE = {
+  type: 'json-schema' as const,
+  schema: {
+    type: 'object',
+    required: ['user_id', 'event'],
+    properties: {
+      user_id: { type: 'string', minLength: 1 },
+      event: { enum: ['visit', 'view', 'purchase'] },
+      ip: { type: 'string', format: 'ipv4' },
+      uri: { type: 'string', pattern: '^/' },
+      n: { type: 'integer' },
+    },
+  },
+}
+
+/** @param more members after the event's own */
+export function eventText(at: number, more: Record<string, string> = {}): string {
   return JSON.stringify({
     user_id: `u${at % 977}`,
     session_id: `s${at * 7}`,
@@ -26,6 +52,7 @@ export function eventText(at: number): string {
     timestamp: '2022-06-18T02:00:00Z',
     uri: '/',
     n: at,
+    ...more,
   })
 }
 

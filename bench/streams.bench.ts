@@ -8,7 +8,16 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { against, atMost, type Bench, type BenchOptions, Contender, type Measure, name, Samples } from './harness.ts'
-import { COLUMNS, RECORDS_OF, SHAPE_NAMES, SHAPES, type Shape } from './stream-events.ts'
+import {
+  COLUMNS,
+  ENRICH,
+  ENRICHED_COLUMNS,
+  RECORDS_OF,
+  SHAPE_NAMES,
+  SHAPES,
+  type Shape,
+  VALIDATE,
+} from './stream-events.ts'
 
 const BENCH = 'streams'
 const CONNECTIONS: Record<Shape, number> = { single: 32, firehose: 8, ndjson: 8 }
@@ -190,29 +199,10 @@ async function committed(parts: Parts, options: BenchOptions, tell: Tell): Promi
   }
 }
 
-const schema = {
-  type: 'object',
-  required: ['user_id', 'event'],
-  properties: {
-    user_id: { type: 'string', minLength: 1 },
-    event: { enum: ['visit', 'view', 'purchase'] },
-    ip: { type: 'string', format: 'ipv4' },
-    uri: { type: 'string', pattern: '^/' },
-    n: { type: 'integer' },
-  },
-}
-
 const STEPS: Record<string, object> = {
   'no step': {},
-  'JSON Schema': { validate: { type: 'json-schema', schema } },
-  enrich: {
-    columns: { ...COLUMNS, received_at: 'TIMESTAMPTZ', is_bot: 'BOOLEAN' },
-    enrich: {
-      receivedAt: 'received_at',
-      userAgent: { from: 'user_agent', columns: { isBot: 'is_bot' } },
-      ip: { from: 'ip', column: 'ip' },
-    },
-  },
+  'JSON Schema': { validate: VALIDATE },
+  enrich: { columns: ENRICHED_COLUMNS, enrich: ENRICH },
   'record function': { transform: { module: './functions/record.mjs' } },
   'batch function': { transform: { module: './functions/batch.mjs' } },
 }
