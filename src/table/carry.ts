@@ -105,10 +105,14 @@ export class Carry {
   async #identify(columns: readonly string[]): Promise<boolean> {
     const { session, io, plan, dataFiles } = this.#options
     const tasks = dataFiles.map((file): ScanTask => ({ file, sequenceNumber: 0, deletes: [] }))
-    const { sql } = await scanRelation(session, io, { ...plan, tasks }, { columns, withPosition: true })
-    const paths = listLiteral(dataFiles.map((file) => file.filePath))
+    const { sql } = await scanRelation(
+      session,
+      io,
+      { ...plan, tasks },
+      { columns, withPosition: true, fileIds: numbered(tasks) },
+    )
     await session.run(
-      `CREATE OR REPLACE TEMP TABLE carry_rows AS SELECT ${this.#identity(columns)} AS id, list_position(${paths}::VARCHAR[], _file)::INTEGER - 1 AS file, _pos AS pos FROM (${sql})`,
+      `CREATE OR REPLACE TEMP TABLE carry_rows AS SELECT ${this.#identity(columns)} AS id, _file AS file, _pos AS pos FROM (${sql})`,
     )
     return (await session.value('SELECT count(*) = count(DISTINCT id) FROM carry_rows')) === true
   }
@@ -143,9 +147,14 @@ export class Carry {
       `CREATE OR REPLACE TEMP TABLE carry_fresh AS ${await this.#marks(came)} EXCEPT SELECT file, pos FROM carry_marked`,
     )
     await session.run('INSERT INTO carry_marked SELECT file, pos FROM carry_fresh')
-    const { sql } = await scanRelation(session, io, { ...plan, tasks: [...rewrite] }, { columns, withPosition: true })
+    const { sql } = await scanRelation(
+      session,
+      io,
+      { ...plan, tasks: [...rewrite] },
+      { columns, withPosition: true, fileIds: numbered(rewrite) },
+    )
     await session.run(`CREATE OR REPLACE TEMP TABLE carry_gone AS SELECT id, row_number() OVER (PARTITION BY id) AS nth FROM (
-      SELECT ${this.#identity(columns)} AS id FROM (${sql}) s JOIN carry_files f ON f.path = s._file SEMI JOIN carry_fresh x ON x.file = f.file AND x.pos = s._pos)`)
+      SELECT ${this.#identity(columns)} AS id FROM (${sql}) s SEMI JOIN carry_fresh x ON x.file = s._file AND x.pos = s._pos)`)
     await session.run(`CREATE OR REPLACE TEMP TABLE carry_found AS SELECT r.file, r.pos FROM (
       SELECT r.*, row_number() OVER (PARTITION BY id ORDER BY file, pos) AS nth FROM carry_rows r SEMI JOIN carry_gone g ON g.id = r.id) r
       JOIN carry_gone g ON g.id = r.id AND g.nth = r.nth`)
@@ -169,4 +178,9 @@ export class Carry {
 
 function deletesOf(tasks: readonly ScanTask[]): Set<string> {
   return new Set(tasks.flatMap((task) => task.deletes.map((file) => file.filePath)))
+}
+
+/** As in `carry_files`: by their place. */
+function numbered(tasks: readonly ScanTask[]): ReadonlyMap<string, number> {
+  return new Map(tasks.map((task, at) => [task.file.filePath, at]))
 }

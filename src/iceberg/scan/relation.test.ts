@@ -99,6 +99,12 @@ test('a table without rows is an empty relation of the right types', async () =>
     ['_pos', 'BIGINT'],
   ]
   assert.deepEqual(types, wanted)
+  const [[numbered]] = (await select(
+    'SELECT typeof(_file) FROM (SELECT NULL) LEFT JOIN $t ON true',
+    {},
+    { withPosition: true, fileIds: new Map() },
+  )) as [[string]]
+  assert.equal(numbered, 'INTEGER')
   await commit({ addedDataFiles: await insert("SELECT 1 AS id, 'x' AS g, 2 AS n") })
   assert.deepEqual(
     await select('SELECT column_name, column_type FROM (DESCRIBE FROM $t)', {}, { withPosition: true }),
@@ -141,6 +147,16 @@ test('marked positions are gone, in files with many, few and no marks, and posit
     [4096, files[1]!.filePath, 0],
     [9999, files[2]!.filePath, 9999 - 8192],
   ])
+  const fileIds = new Map(files.map((file, at) => [file.filePath, 70 + at]))
+  const numbered = await select(
+    'SELECT id, _file, _pos, typeof(_file) FROM $t WHERE id IN (3, 4095, 4096, 9999) ORDER BY id',
+    {},
+    { withPosition: true, fileIds, columns: ['id'] },
+  )
+  assert.deepEqual(
+    numbered,
+    found.map(([id, file, pos]) => [id, fileIds.get(String(file)), pos, 'INTEGER']),
+  )
   const plan = await planScan(io, metadata)
   const deletesOf = (file: DataFile) => plan.tasks.find((task) => task.file.filePath === file.filePath)!.deletes.length
   assert.deepEqual([deletesOf(files[0]!), deletesOf(files[1]!)], [2, 1])
