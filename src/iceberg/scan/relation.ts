@@ -157,7 +157,10 @@ function readSql(
         : `([${paths.map((path) => must(fileIds.get(path), `the number of ${path}`)).join(', ')}]::INTEGER[])`
     selected.push(`${names}[r.file_index::BIGINT + 1] AS _file`, 'r.file_row_number AS _pos')
   }
-  const from = `SELECT ${selected.length === 0 ? 'NULL' : selected.join(', ')} FROM read_parquet(${files}${schema}) AS r`
+  // With a schema given, DuckDB looks into no file before it plans, and would take all of them to have no row: then it would hold the rows
+  // in memory and let what they are joined with stream by.
+  const rows = `, explicit_cardinality = ${tasks.reduce((sum, task) => sum + task.file.recordCount, 0)}`
+  const from = `SELECT ${selected.length === 0 ? 'NULL' : selected.join(', ')} FROM read_parquet(${files}${schema}${rows}) AS r`
   return tasks[0]!.deletes.length === 0 ? from : from + deletesSql(tasks, local)
 }
 
@@ -179,6 +182,8 @@ function deletesSql(tasks: readonly ScanTask[], local: ReadonlyMap<string, strin
   )
   const schema = `MAP {${DELETE_FILE_PATH}: {name: 'path', type: 'VARCHAR', default_value: NULL::VARCHAR}, ${DELETE_POS}: {name: 'pos', type: 'BIGINT', default_value: NULL::VARCHAR}}`
   const bits = 2 ** BITMAP_SHIFT
+  // There are no more of them: as many as DuckDB would expect of their positions may be more than there are rows.
+  const bitmaps = tasks.reduce((sum, task) => sum + Math.ceil(task.file.recordCount / bits), 0)
   // Positions are gathered by path first: joining every row by its text would take most of the time.
   return ` LEFT JOIN (
   SELECT file, (pos >> ${BITMAP_SHIFT})::INTEGER AS part, bitstring_agg(pos & ${bits - 1}, 0, ${bits - 1}) AS deleted FROM (
@@ -190,7 +195,7 @@ function deletesSql(tasks: readonly ScanTask[], local: ReadonlyMap<string, strin
     ) AS d
     JOIN (VALUES ${pairs.join(', ')}) AS p(file, deletes) ON p.deletes = d.deletes
     JOIN (VALUES ${files.join(', ')}) AS f(file, path) ON f.file = p.file AND f.path = d.path
-  ) GROUP BY ALL
+  ) GROUP BY ALL LIMIT ${bitmaps}
 ) AS b ON b.file = r.file_index AND b.part = (r.file_row_number >> ${BITMAP_SHIFT})::INTEGER
 WHERE b.deleted IS NULL OR get_bit(b.deleted, (r.file_row_number & ${bits - 1})::INTEGER) = 0`
 }
