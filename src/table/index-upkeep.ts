@@ -170,16 +170,18 @@ export async function compareIndex(
   context: IndexContext,
   table: LoadedTable,
 ): Promise<{ missing: number; extra: number }> {
-  const plan = await planScan(context.io, table.metadata)
-  const scan = await scanRelation(context.session, context.io, plan, {
-    columns: columnsOf(context),
-    withPosition: true,
-  })
+  const { session, io, index, key } = context
+  const plan = await planScan(io, table.metadata)
+  const known = new Map((await index.files()).map((file) => [file.path, file.id]))
+  // A file that the index does not know has a number that none of its files has.
+  const fileIds = new Map(plan.tasks.map(({ file }, at) => [file.filePath, known.get(file.filePath) ?? -1 - at]))
+  const scan = await scanRelation(session, io, plan, { columns: columnsOf(context), withPosition: true, fileIds })
   const ord = orderingOf(context, plan.schema, ident)
-  const truth = `SELECT ${keyHash(context.key, ident)} AS h, _file AS path, _pos AS pos, ${ord} AS ord FROM (${scan.sql})`
-  const held = `SELECT l.h, f.path, l.pos, l.ord FROM (${context.index.live}) l JOIN ${context.index.name('files')} f ON f.id = l.file`
-  const count = (sql: string) => context.session.value(`SELECT count(*) FROM (${sql})`).then(Number)
-  const miscounted = await count(`SELECT id FROM (${context.index.counts}) WHERE live <> n`)
-  const extra = await count(`${held} EXCEPT ${truth}`)
-  return { missing: await count(`${truth} EXCEPT ${held}`), extra: extra + miscounted }
+  const [found] = await session.rows(`WITH
+    truth AS MATERIALIZED (SELECT ${keyHash(key, ident)} AS h, _file AS file, _pos AS pos, ${ord} AS ord FROM (${scan.sql})),
+    held AS MATERIALIZED (${index.live}),
+    counted AS (SELECT file, count(*) AS n FROM held GROUP BY file)
+    SELECT (SELECT count(*) FROM (FROM truth EXCEPT FROM held)) AS missing, (SELECT count(*) FROM (FROM held EXCEPT FROM truth)) AS extra,
+      (SELECT count(*) FROM ${index.name('files')} f LEFT JOIN counted c ON c.file = f.id WHERE f.live <> coalesce(c.n, 0)) AS miscounted`)
+  return { missing: Number(found?.['missing']), extra: Number(found?.['extra']) + Number(found?.['miscounted']) }
 }

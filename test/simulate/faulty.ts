@@ -111,6 +111,8 @@ export class Steps {
   /** Steps taken, and what was done to them. */
   readonly trace: string[] = []
   readonly counts = { steps: 0, failed: 0, lost: 0, stalled: 0, killed: 0 }
+  /** Steps that may have changed a table or a row index: all but those of logs. */
+  touching = 0
   /** How often each kind of thing happened that a run is to show. */
   readonly seen = new Map<string, number>()
   readonly late: LateRequest[] = []
@@ -211,6 +213,7 @@ export class Steps {
     if (of.process.fenced && kind.log) this.#die(life, `at the log that it lost: ${kind.name}`)
     const odds = this.#odds
     this.counts.steps++
+    if (!kind.log) this.touching++
     this.#clock.now += 1 + this.#random.below(3)
     if (this.#random.chance(odds.stall)) {
       this.counts.stalled++
