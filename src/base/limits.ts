@@ -362,6 +362,8 @@ export const limits = {
   configPollMs: 2_000,
   /** Tables told apart in /metrics; further ones are counted together. */
   metricTablesMax: 1_000,
+  /** Buckets told apart there, each with some ten operations and seven outcomes. */
+  metricBucketsMax: 100,
 
   /** SQL: what one statement may use and return. */
   queryMemoryMiB: 1024,
@@ -399,20 +401,22 @@ export const limits = {
   s3BytesPerSecondMin: 64 * KiB,
   /** An object read whole, whose size is not known before, has the time of so many. */
   s3WholeReadBytes: 64 * MiB,
-  /** Up to this size an object is put by one request; beyond in parts of this size or more, so many parts at once and in all. */
+  /** Up to this size a file is put by one request; beyond in parts of this size or more, so many parts in all. Of all files so many
+   * such bodies are in memory at once. */
   s3PutBytesMax: 16 * MiB,
-  s3PartsAtOnce: 4,
+  s3BodiesAtOnce: 6,
   s3PartsMax: 10_000,
-  /** Bytes of one ranged read when a whole object is fetched to a local file, and such reads at once per object. */
+  /** Bytes of one ranged read when a whole object is fetched to a local file, and such reads at once: of one object, and in all. */
   s3ReadBytes: 8 * MiB,
   s3ReadsAtOnce: 4,
+  s3ReadsAtOnceInAll: 16,
   /** Objects of one page of a listing, and of one request to delete; such requests at once. */
   s3PageObjects: 1_000,
   s3DeleteObjects: 1_000,
   s3DeletesAtOnce: 4,
   /** Local copies of objects: bytes in all; one used within so long stays; what a crash left of unfinished ones goes after so long. */
   localCacheBytes: 8192 * MiB,
-  localCacheKeepMs: 10 * 60_000,
+  localCacheKeepMs: 3 * 60_000,
   localCachePartMs: 6 * 3600 * 1000,
 
   /** Notifications: one document or line of a file, envelopes in each other, records in all, and an object's key. */
@@ -487,4 +491,9 @@ assert(
   'one page must fit a request',
 )
 assert(limits.s3RequestsAtOnce <= limits.s3SocketsMax, 'a request that may go must find a socket')
+assert(limits.queryTimeMs < limits.localCacheKeepMs, 'a local copy outlives the statement that reads it')
+assert(
+  limits.compactTurnBytesMax * 2 <= limits.localCacheBytes,
+  'what a compaction reads must fit among the local copies',
+)
 assert(limits.kafkaHeartbeatMs * 3 <= limits.kafkaSessionMs, 'some heartbeats may be lost before a member is')

@@ -10,7 +10,13 @@ import { type Fill, LocalCache } from './local-cache.ts'
 
 async function withFolder(work: (folder: string, clock: Clock & { at: number }) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'tidewater-local-cache-'))
-  const clock = { at: 1_700_000_000_000, nowMs: () => clock.at, sleep: async () => undefined }
+  const clock = {
+    at: 1_700_000_000_000,
+    nowMs: () => clock.at,
+    sleep: async (ms: number) => {
+      clock.at += ms
+    },
+  }
   try {
     await work(folder, clock)
   } finally {
@@ -68,16 +74,27 @@ test('the copies used longest ago make room, those used lately stay', async () =
   })
 })
 
-test('what is in use at once and does not fit is a fault, and nothing of it is taken away', async () => {
+test('a copy for which there is no room waits until the oldest of those in use may go', async () => {
   await withFolder(async (folder, clock) => {
     const cache = new LocalCache({ folder, clock, bytesMax: 25, keepMs: 1_000 })
-    const kept = [await cache.get('a', 'x', filled('0123456789')), await cache.get('b', 'x', filled('0123456789'))]
-    const tooMuch = (error: unknown) => isFault(error, 'limit') && /raise the cache/.test(error.message)
-    await assert.rejects(cache.get('c', 'x', filled('0123456789')), tooMuch)
-    for (const path of kept) assert.equal((await readFile(path)).length, 10)
-    clock.at += 2_000
+    const begunMs = clock.at
+    const first = await cache.get('a', 'x', filled('0123456789'))
+    clock.at += 600
+    const second = await cache.get('b', 'x', filled('0123456789'))
     await cache.get('c', 'x', filled('0123456789'))
-    await assert.rejects(cache.get('huge', 'x', filled('x'.repeat(26))), tooMuch)
+    assert.ok(clock.at > begunMs + 1_000 && clock.at < begunMs + 1_600, `waited ${clock.at - begunMs} ms`)
+    await assert.rejects(stat(first), { code: 'ENOENT' })
+    assert.equal((await readFile(second)).length, 10)
+  })
+})
+
+test('a copy that can never fit is a fault, and nothing is taken away for it', async () => {
+  await withFolder(async (folder, clock) => {
+    const cache = new LocalCache({ folder, clock, bytesMax: 25, keepMs: 1_000_000 })
+    const path = await cache.get('a', 'x', filled('0123456789'))
+    const huge = cache.get('huge', 'x', filled('x'.repeat(26)))
+    await assert.rejects(huge, (error) => isFault(error, 'limit') && /raise the bound/.test(error.message))
+    assert.equal((await readFile(path)).length, 10)
   })
 })
 

@@ -5,8 +5,8 @@
  * Invariant: a file under a final name is whole. It was written beside under a name of its own, synced, and renamed; two processes
  * that fetch the same object both do so, and the second rename changes nothing.
  * Bound: before a copy comes in, the ones used longest ago go (the time of use is the file's modification time, so that processes
- * see each other's); those used within `keepMs` stay, because somebody may be about to open them. When these alone fill the cache,
- * `limit` is thrown. Crash story: unfinished files are removed when they are old, at the next opening or cleaning.
+ * see each other's); those used within `keepMs` stay, because somebody may be about to open them. While these alone fill the cache,
+ * a new one waits until the oldest of them may go. Crash story: unfinished files are removed when they are old, at the next opening or cleaning.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, opendir, rename, stat, unlink, utimes } from 'node:fs/promises'
@@ -42,13 +42,20 @@ interface Held {
   usedMs: number
 }
 
+interface Full {
+  /** Bytes that are left. */
+  bytes: number
+  /** How long until more may go. */
+  waitMs: number
+}
+
 const partSuffix = '.part'
 /** A cleaning makes so much more room than is needed, so that not every copy needs one. */
 const SPARE_SHARE = 1 / 16
 
 export class LocalCache {
+  readonly bytesMax: number
   readonly #folder: string
-  readonly #bytesMax: number
   readonly #keepMs: number
   readonly #clock: Clock
   readonly #fetching = new Map<string, Promise<string>>()
@@ -58,7 +65,7 @@ export class LocalCache {
 
   constructor(options: LocalCacheOptions) {
     this.#folder = options.folder
-    this.#bytesMax = options.bytesMax ?? limits.localCacheBytes
+    this.bytesMax = options.bytesMax ?? limits.localCacheBytes
     this.#keepMs = options.keepMs ?? limits.localCacheKeepMs
     this.#clock = options.clock ?? systemClock
   }
@@ -84,13 +91,14 @@ export class LocalCache {
     const path = this.#pathOf(id, name)
     try {
       const { size } = await stat(localPath)
-      await this.#reserve(size)
+      // Nobody waits for a copy that may be fetched when it is wanted.
+      if ((await this.#tryReserve(size)) !== null) return await unlinkQuietly(localPath)
       await mkdir(dirname(path), { recursive: true })
       await syncFile(localPath)
       await this.#touch(localPath)
       await rename(localPath, path)
     } catch (error) {
-      if (!(error instanceof Fault) && systemCode(error) === undefined) throw error
+      if (systemCode(error) === undefined) throw error
       await unlinkQuietly(localPath)
     }
   }
@@ -153,37 +161,59 @@ export class LocalCache {
     await utimes(path, seconds, seconds)
   }
 
-  /** One at a time, so that two do not count on the same room. */
-  #reserve(sizeBytes: number): Promise<void> {
+  /** Makes room, and waits for it while what is in use fills the cache. @throws Fault `limit` */
+  async #reserve(sizeBytes: number): Promise<void> {
+    for (let waitedMs = 0; ; ) {
+      const full = await this.#tryReserve(sizeBytes)
+      if (full === null) return
+      if (sizeBytes > this.bytesMax || waitedMs > this.#keepMs) {
+        throw new Fault(
+          'limit',
+          `expected room for ${sizeBytes} bytes among the local copies in ${this.#folder}, but of ${this.bytesMax} bytes ${full.bytes} are in use; raise the bound of local copies`,
+          { folder: this.#folder, bytesMax: this.bytesMax, inUseBytes: full.bytes, sizeBytes },
+        )
+      }
+      await this.#clock.sleep(full.waitMs)
+      waitedMs += full.waitMs
+    }
+  }
+
+  /** Null: there is room. One at a time, so that two do not count on the same room. */
+  #tryReserve(sizeBytes: number): Promise<Full | null> {
     const done = this.#cleaning.then(() => this.#makeRoom(sizeBytes))
-    this.#cleaning = done.catch(() => undefined)
+    this.#cleaning = done.then(
+      () => undefined,
+      () => undefined,
+    )
     return done
   }
 
-  async #makeRoom(sizeBytes: number): Promise<void> {
-    if (this.#bytes !== null && this.#bytes + sizeBytes <= this.#bytesMax) {
+  async #makeRoom(sizeBytes: number): Promise<Full | null> {
+    if (this.#bytes !== null && this.#bytes + sizeBytes <= this.bytesMax) {
       this.#bytes += sizeBytes
-      return
+      return null
     }
-    const held = await this.#look()
+    const left = await this.#clean(sizeBytes)
+    if (left.bytes + sizeBytes > this.bytesMax) return left
+    // What other processes add is seen at the next look, which comes the sooner the more this one adds.
+    this.#bytes = Math.max(left.bytes, this.bytesMax * (1 - SPARE_SHARE * 2)) + sizeBytes
+    return null
+  }
+
+  /** Takes away what may go, as far as needed. */
+  async #clean(sizeBytes: number): Promise<Full> {
+    const held = (await this.#look()).sort((a, b) => a.usedMs - b.usedMs)
     let bytes = held.reduce((sum, file) => sum + file.sizeBytes, 0)
-    const wanted = bytes + sizeBytes <= this.#bytesMax ? this.#bytesMax : this.#bytesMax * (1 - SPARE_SHARE)
+    const wanted = bytes + sizeBytes <= this.bytesMax ? this.bytesMax : this.bytesMax * (1 - SPARE_SHARE)
     const oldMs = this.#clock.nowMs() - this.#keepMs
-    for (const file of held.sort((a, b) => a.usedMs - b.usedMs)) {
-      if (bytes + sizeBytes <= wanted || file.usedMs > oldMs) break
+    for (const file of held) {
+      if (bytes + sizeBytes <= wanted) break
       if (!file.finished) continue
+      if (file.usedMs > oldMs) return { bytes, waitMs: Math.min(Math.ceil(file.usedMs - oldMs) + 1, this.#keepMs + 1) }
       await unlinkQuietly(file.path)
       bytes -= file.sizeBytes
     }
-    if (bytes + sizeBytes > this.#bytesMax) {
-      throw new Fault(
-        'limit',
-        `expected room for ${sizeBytes} bytes among the local copies in ${this.#folder}, but of ${this.#bytesMax} bytes ${bytes} are in use by what was read lately; raise the cache's size, or read less at once`,
-        { folder: this.#folder, bytesMax: this.#bytesMax, inUseBytes: bytes, sizeBytes },
-      )
-    }
-    // What other processes add is seen at the next look, which comes the sooner the more this one adds.
-    this.#bytes = Math.max(bytes, this.#bytesMax * (1 - SPARE_SHARE * 2)) + sizeBytes
+    return { bytes, waitMs: this.#keepMs + 1 }
   }
 
   /** Every copy, unfinished ones too; of those, the old ones go. */

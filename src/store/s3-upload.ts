@@ -8,9 +8,11 @@
  */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
+import { eachAtOnce } from '../base/each-at-once.ts'
 import { Fault, systemCode } from '../base/fault.ts'
 import { uuidv7 } from '../base/ids.ts'
 import { limits } from '../base/limits.ts'
+import type { Slots } from '../base/slots.ts'
 import { readRange } from './range.ts'
 import { unquoted } from './s3-info.ts'
 import type { S3Requests } from './s3-requests.ts'
@@ -23,6 +25,8 @@ export interface Target {
   readonly bucket: string
   /** The whole key. */
   readonly key: string
+  /** Of whoever holds a body in memory. */
+  readonly bodies: Slots
 }
 
 export interface Written {
@@ -85,7 +89,7 @@ export async function putLocalFile(target: Target, localPath: string): Promise<W
   try {
     const { size } = await handle.stat()
     return size <= limits.s3PutBytesMax
-      ? await putBytes(target, await readRange(handle))
+      ? await target.bodies.run(async () => putBytes(target, await readRange(handle)))
       : await putParts(target, handle, size)
   } finally {
     await handle.close()
@@ -144,7 +148,7 @@ async function putParts(target: Target, handle: FileHandle, sizeBytes: number): 
 }
 
 async function sendParts(
-  { requests }: Target,
+  { requests, bodies }: Target,
   upload: { Bucket: string; Key: string; UploadId: string | undefined },
   handle: FileHandle,
   sizeBytes: number,
@@ -153,32 +157,22 @@ async function sendParts(
   const partBytes = Math.max(limits.s3PutBytesMax, Math.ceil(sizeBytes / limits.s3PartsMax))
   const count = Math.ceil(sizeBytes / partBytes)
   const parts: Part[] = []
-  let next = 0
-  let failed = false
-  const lane = async (): Promise<void> => {
-    while (next < count && !failed) {
-      const at = next++
-      try {
-        const range = { start: at * partBytes, end: Math.min(sizeBytes, (at + 1) * partBytes) }
-        const bytes = await readRange(handle, range)
-        if (bytes.length !== range.end - range.start) throw cutWhileRead(upload.Key)
-        const sent = await requests.run(
-          { operation: 'UploadPart', what, facts: { key: upload.Key, part: at + 1 }, bytes: bytes.length },
-          ({ sdk, client }, abortSignal) =>
-            client.send(
-              new sdk.UploadPartCommand({ ...upload, PartNumber: at + 1, Body: bytes, ContentMD5: md5Base64(bytes) }),
-              { abortSignal },
-            ),
-        )
-        parts[at] = { PartNumber: at + 1, ETag: sent.value.ETag }
-      } catch (error) {
-        failed = true
-        throw error
-      }
-    }
+  const starts = Array.from({ length: count }, (_, at) => at * partBytes)
+  const send = async (start: number, at: number): Promise<void> => {
+    const end = Math.min(sizeBytes, start + partBytes)
+    const bytes = await readRange(handle, { start, end })
+    if (bytes.length !== end - start) throw cutWhileRead(upload.Key)
+    const { value } = await requests.run(
+      { operation: 'UploadPart', what, facts: { key: upload.Key, part: at + 1 }, bytes: bytes.length },
+      ({ sdk, client }, abortSignal) =>
+        client.send(
+          new sdk.UploadPartCommand({ ...upload, PartNumber: at + 1, Body: bytes, ContentMD5: md5Base64(bytes) }),
+          { abortSignal },
+        ),
+    )
+    parts[at] = { PartNumber: at + 1, ETag: value.ETag }
   }
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(limits.s3PartsAtOnce, count) }, lane))
-  for (const each of ended) if (each.status === 'rejected') throw each.reason
+  await eachAtOnce(limits.s3BodiesAtOnce, starts, (start, at) => bodies.run(() => send(start, at)))
   return parts
 }
 

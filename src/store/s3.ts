@@ -11,6 +11,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { eachAtOnce } from '../base/each-at-once.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { Slots } from '../base/slots.ts'
 import type { Fill, LocalCache } from './local-cache.ts'
 import { clampRange } from './range.ts'
 import type { S3Connection } from './s3-connection.ts'
@@ -56,12 +57,15 @@ export function openS3Store(options: S3StoreOptions): BucketStore {
 
 class S3Store implements BucketStore {
   readonly name: string
+  readonly localBytesMax?: number
   readonly #bucket: string
   readonly #prefix: string
   readonly #requests: S3Requests
   readonly #clock: Clock
   readonly #cache: LocalCache | undefined
   readonly #immutable: boolean
+  readonly #bodies = new Slots(limits.s3BodiesAtOnce)
+  readonly #reads = new Slots(limits.s3ReadsAtOnceInAll)
   /** The bucket has answered: what is missing is an object. */
   #bucketSeen = false
 
@@ -72,6 +76,7 @@ class S3Store implements BucketStore {
     this.name = `s3://${bucket}${this.#prefix === '' ? '' : `/${this.#prefix.replace(/\/$/, '')}`}`
     this.#clock = clock
     this.#cache = options.cache
+    if (options.cache !== undefined) this.localBytesMax = options.cache.bytesMax
     this.#immutable = options.immutable ?? false
     this.#requests = new S3Requests({
       connection,
@@ -279,14 +284,14 @@ class S3Store implements BucketStore {
         if (done.failure.kind === 'range') return { bytes: new Uint8Array(), etag: ifMatch ?? '', sizeBytes: 0 }
         throw done.fault
       }
-      const first = await read(0, etag)
+      const first = await this.#reads.run(() => read(0, etag))
       await file.reserve(first.sizeBytes)
       await file.write(first.bytes, 0)
       const starts: number[] = []
       for (let at = first.bytes.length; at < first.sizeBytes; at += limits.s3ReadBytes) starts.push(at)
-      await eachAtOnce(limits.s3ReadsAtOnce, starts, async (start) => {
-        await file.write((await read(start, first.etag)).bytes, start)
-      })
+      await eachAtOnce(limits.s3ReadsAtOnce, starts, (start) =>
+        this.#reads.run(async () => file.write((await read(start, first.etag)).bytes, start)),
+      )
     }
   }
 
@@ -300,7 +305,7 @@ class S3Store implements BucketStore {
   }
 
   #target(key: string): Target {
-    return { requests: this.#requests, bucket: this.#bucket, key: this.#input(key).Key }
+    return { requests: this.#requests, bucket: this.#bucket, key: this.#input(key).Key, bodies: this.#bodies }
   }
 
   /** The time is this process's: S3 does not say it when it takes an object. */

@@ -64,6 +64,8 @@ export interface ListVersionsOptions {
 export interface Store {
   /** For messages: what this store is, e.g. `file:///data/photos`. */
   readonly name: string
+  /** Bytes of all local copies together, where `localFile` makes copies; what is needed at once must fit. */
+  readonly localBytesMax?: number
   /** Null when there is no such object (or version), or a delete marker in its place. */
   head(key: string, options?: { versionId?: string }): Promise<ObjectInfo | null>
   /** @throws Fault `not-found` (fact `deleteMarker` where a marker stands in its place), `superseded` */
