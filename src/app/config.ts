@@ -22,6 +22,7 @@ import { objectSourceSettings } from './object-source-settings.ts'
 import { secretNotes } from './object-sources.ts'
 import { tableProblems } from './object-tables.ts'
 import { s3Notes, s3Problems } from './s3-connections.ts'
+import { warehouseProblems } from './warehouse.ts'
 
 const tableSettings = z.strictObject({
   /** Partition fields, e.g. `day(record_timestamp)` or `bucket(16, key)`. Taken when the table is created. */
@@ -146,6 +147,17 @@ const schema = z.strictObject({
       z.record(z.string(), z.union([z.string(), z.boolean()], { error: 'expected text, or true or false' })),
     )
     .default({}),
+  /** Where the tables' files are. */
+  warehouse: z
+    .strictObject({
+      /** `s3://bucket/prefix`. Absent: the folder `warehouse` of the home. */
+      location: z.string().optional(),
+      /** Name of the connection; default: `default`. */
+      s3: z.string().optional(),
+      /** Bound of the local copies of files on S3. */
+      cacheMiB: z.int().min(1024).max(104_857_600).optional(),
+    })
+    .prefault({}),
   objects: z
     .strictObject({
       content: content.prefault({}),
@@ -280,7 +292,7 @@ function meaningProblems(config: Config): string[] {
       problems.push('objects.schema: give either objects.content.columns or this')
     objects.content = flatContent(objects.schema, problems)
   }
-  problems.push(...s3Problems(config.s3), ...tableProblems(config))
+  problems.push(...s3Problems(config.s3), ...warehouseProblems(config), ...tableProblems(config))
   for (const [name, settings] of Object.entries(config.streams)) {
     try {
       parseStream(name, settings)

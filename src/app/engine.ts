@@ -38,6 +38,7 @@ import { openReader, type Reader } from './reader.ts'
 import { withContent } from './reload.ts'
 import { openSources } from './sources.ts'
 import { quickDamageOf, stateTrouble } from './state-trouble.ts'
+import type { SentRequest } from './warehouse.ts'
 
 export interface EngineOptions {
   home: Home
@@ -48,6 +49,8 @@ export interface EngineOptions {
   /** What the operator should know and nothing fails by. */
   onNotice?: (text: string) => void
   onProgress?: (counts: ObjectsCounts) => void
+  /** Told of every request to S3. */
+  onRequest?: (request: SentRequest) => void
 }
 
 export interface Engine extends Reader {
@@ -115,7 +118,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const damage = await quickDamageOf(opened)
       if (damage !== null) options.onNotice?.(`${damage}; tidewater doctor tells what hangs on it, --repair mends it`)
     }
-    const reader = await openReader(home, config, 'own')
+    const reader = await openReader(home, config, 'own', options.onRequest)
     closers.push(() => reader.close())
     const { clock } = reader
     const part = (name: string): TablePart => {

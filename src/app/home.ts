@@ -7,6 +7,7 @@
  *     index/         one row index per keyed table (caches)
  *     state/         object versions known so far, and what else is remembered
  *     error-output/  refused records as objects, of streams that name no other folder
+ *     cache/         local copies of files on S3, if the warehouse is there (a cache)
  *     tmp/           scratch/ and spill/, emptied at start
  */
 import { mkdir, rm, stat } from 'node:fs/promises'
@@ -28,6 +29,8 @@ export interface Home {
   statePath(name: string): string
   scratchDir: string
   spillDir: string
+  /** Local copies of files that are elsewhere; made when needed. */
+  cacheDir: string
 }
 
 /** @param dir `--home`, else `TIDEWATER_HOME`, else `.tidewater` in the working directory */
@@ -46,6 +49,7 @@ export function homeAt(dir: string | undefined, env: Readonly<Record<string, str
     statePath: (name) => path.join(root, 'state', name),
     scratchDir: path.join(root, 'tmp', 'scratch'),
     spillDir: path.join(root, 'tmp', 'spill'),
+    cacheDir: path.join(root, 'cache'),
   }
 }
 

@@ -36,6 +36,7 @@ import { parseOrderText, parseSpecText } from '../iceberg/spec/term-text.ts'
 import { formatTypeText, parseTypeText } from '../iceberg/spec/type-text.ts'
 import { type Cell, openQuerySession, type QuerySession, type ResultStream } from '../query/query.ts'
 import { openFileStore } from '../store/file.ts'
+import { parseS3Properties } from '../store/s3-connection.ts'
 import { expire } from '../table/expiry.ts'
 import { type KeptTable, unwrittenTable } from '../table/kept-table.ts'
 import type { CommitReport, TableDefinition, WriteMode } from '../table/table.ts'
@@ -43,6 +44,7 @@ import { type OptimizeReport, TableUpkeep } from '../table/upkeep.ts'
 import { TableWriter } from '../table/writer.ts'
 import { type ExpireOptions, type ExpireReport, expireRequest, type OrphanOptions, orphansOf } from './maintenance.ts'
 import { SegmentBuffer } from './segment-buffer.ts'
+import { s3Place, s3Warehouse } from './warehouse.ts'
 
 export { Fault, type FaultKind } from '../base/fault.ts'
 export type { Cell } from '../query/query.ts'
@@ -53,12 +55,16 @@ export type { ExpireOptions, ExpireReport, OrphanOptions } from './maintenance.t
 export interface LakeOptions {
   /** SQLite catalog file, in the layout of PyIceberg and Java. Made if it is not there. */
   catalog: string
-  /** Folder of the tables' files. Made if it is not there. */
+  /** Folder of the tables' files, made if it is not there; or `s3://bucket/prefix`. */
   warehouse: string
+  /** How to reach S3, for a warehouse there: properties as PyIceberg has them, e.g. `s3.endpoint`; `env:NAME` names a variable. */
+  s3?: Record<string, string | boolean>
   /** Catalog name. Default `tidewater`; another name sees other tables. */
   name?: string
-  /** Folder for row indexes, which speed up the next upserts. Default: a temporary one, gone at `close`. */
+  /** Folder for row indexes, which speed up the next upserts, and for local copies of files on S3. Default: a temporary one, gone at `close`. */
   cache?: string
+  /** Bound of the local copies of files on S3, MiB. Default 8192. */
+  cacheMiB?: number
   /** DuckDB's buffers, MiB. Default 512. */
   memoryMiB?: number
   threads?: number
@@ -100,17 +106,13 @@ export interface ReadOptions {
 
 /** Opens a lake. @throws Fault `unavailable`, `invalid` */
 export async function openLake(options: LakeOptions): Promise<Lake> {
-  const warehouse = path.resolve(options.warehouse)
   await mkdir(path.dirname(path.resolve(options.catalog)), { recursive: true })
-  const store = await openFileStore({ root: warehouse, create: true })
   const scratch = await mkdtemp(path.join(tmpdir(), 'tidewater-'))
-  // On the warehouse's own file system, so that finished files move instead of being copied.
-  const staging = await mkdtemp(path.join(warehouse, '.tidewater-tmp-'))
-  const io = storeIo(store, { root: `file://${warehouse}`, scratchDir: staging })
+  const { warehouse, staging, io } = await openFiles(options, options.cache ?? scratch)
   const catalog = await openSqliteCatalog({
     path: path.resolve(options.catalog),
     name: options.name ?? 'tidewater',
-    warehouse: `file://${warehouse}`,
+    warehouse,
     io,
     clock: systemClock,
   })
@@ -121,6 +123,40 @@ export async function openLake(options: LakeOptions): Promise<Lake> {
   })
   if (options.cache !== undefined) await mkdir(options.cache, { recursive: true })
   return new Lake({ catalog, io, duck, scratch, staging, cache: options.cache ?? scratch })
+}
+
+interface LakeFiles {
+  /** URI without a slash at its end. */
+  warehouse: string
+  /** Folder for files not yet in the warehouse. */
+  staging: string
+  io: FileIO
+}
+
+async function openFiles(options: LakeOptions, cache: string): Promise<LakeFiles> {
+  const place = s3Place(options.warehouse)
+  if (place === null) {
+    const root = path.resolve(options.warehouse)
+    const store = await openFileStore({ root, create: true })
+    // On the warehouse's own file system, so that finished files move instead of being copied.
+    const staging = await mkdtemp(path.join(root, '.tidewater-tmp-'))
+    const warehouse = `file://${root}`
+    return { warehouse, staging, io: storeIo(store, { root: warehouse, scratchDir: staging }) }
+  }
+  const parsed = parseS3Properties(options.s3 ?? {}, 's3', process.env)
+  if ('problems' in parsed) {
+    throw new Fault('invalid', parsed.problems.map((problem) => `${problem.path}: ${problem.message}`).join('\n'))
+  }
+  await mkdir(cache, { recursive: true })
+  const staging = await mkdtemp(path.join(cache, '.tidewater-tmp-'))
+  const io = s3Warehouse({
+    place,
+    connection: parsed.connection,
+    cacheDir: path.join(cache, 'files'),
+    scratchDir: staging,
+    ...(options.cacheMiB !== undefined && { cacheBytes: options.cacheMiB * 1024 * 1024 }),
+  })
+  return { warehouse: place.uri, staging, io }
 }
 
 interface LakeParts {

@@ -7,10 +7,9 @@ import { Duck } from '../duck/duck.ts'
 import type { Catalog } from '../iceberg/catalog/catalog.ts'
 import { openSqliteCatalog } from '../iceberg/catalog/sqlite.ts'
 import type { FileIO } from '../iceberg/file/file.ts'
-import { storeIo } from '../iceberg/file/store-io.ts'
-import { openFileStore } from '../store/file.ts'
 import type { Config } from './config.ts'
 import { CATALOG_NAME, type Home, makeHome, prepareHome, requireHome, requireNoLoss } from './home.ts'
+import { openWarehouse, type SentRequest, warehouseUri } from './warehouse.ts'
 
 export interface Reader {
   home: Home
@@ -19,6 +18,8 @@ export interface Reader {
   duck: Duck
   catalog: Catalog
   io: FileIO
+  /** Told of every request to S3, whoever makes it. */
+  onRequest: (request: SentRequest) => void
   close(): Promise<void>
 }
 
@@ -30,15 +31,19 @@ export interface Reader {
 export type HomeUse = 'read' | 'change' | 'own'
 
 /** @throws Fault `not-found` when it only reads and the home holds nothing yet, `corrupt` when its catalog was lost */
-export async function openReader(home: Home, config: Config, use: HomeUse = 'read'): Promise<Reader> {
+export async function openReader(
+  home: Home,
+  config: Config,
+  use: HomeUse = 'read',
+  onRequest: (request: SentRequest) => void = () => undefined,
+): Promise<Reader> {
   const clock = systemClock
   await prepare(home, use)
-  const warehouse = await openFileStore({ root: home.warehouseDir, create: use !== 'read' })
-  const io = storeIo(warehouse, { root: home.warehouseUri, scratchDir: home.scratchDir })
+  const io = await openWarehouse({ home, config, create: use !== 'read', onRequest })
   const catalog = await openSqliteCatalog({
     path: home.catalogPath,
     name: CATALOG_NAME,
-    warehouse: home.warehouseUri,
+    warehouse: warehouseUri(home, config),
     io,
     clock,
   })
@@ -54,6 +59,7 @@ export async function openReader(home: Home, config: Config, use: HomeUse = 'rea
     duck,
     catalog,
     io,
+    onRequest,
     close: async () => {
       await catalog.close()
       duck.close()

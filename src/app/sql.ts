@@ -16,6 +16,7 @@ import { transportType } from '../table/transport.ts'
 import { checkProperties } from '../table/write-settings.ts'
 import { tablesByLog } from './object-tables.ts'
 import type { Reader } from './reader.ts'
+import { warehouseUri } from './warehouse.ts'
 
 export function openSql(
   reader: Pick<Reader, 'catalog' | 'io' | 'clock'>,
@@ -37,7 +38,7 @@ export function openSql(
 export function sqlWrites({ home, config }: Pick<Reader, 'home' | 'config'>): SqlWrites {
   const services = new Set([...tablesByLog(config).values()].map(({ ident }) => formatIdent(ident)))
   return {
-    warehouse: home.warehouseUri,
+    warehouse: warehouseUri(home, config),
     checkType: (type) => {
       transportType(type)
     },

@@ -1,8 +1,7 @@
 /**
  * Looks at the files that a table's current snapshot needs: is each there, as long as it was when it was committed, and does its Parquet
- * footer say what the manifest says? Pages are not read: what is wrong in them is found by reading the table.
+ * footer say what the manifest says (of files that lie here; a store that keeps objects keeps them whole)? Pages are not read: what is wrong in them is found by reading the table.
  */
-import { stat } from 'node:fs/promises'
 import { eachAtOnce } from '../base/each-at-once.ts'
 import { isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
@@ -35,11 +34,11 @@ export async function examineFiles(parts: Parts, { metadata }: LoadedTable): Pro
   const { tasks } = await planScan(parts.io, metadata)
   const files = new Map(tasks.flatMap((task) => [task.file, ...task.deletes]).map((file) => [file.filePath, file]))
   const bad: BadFile[] = []
-  const whole: LocalFile[] = []
+  const whole: (LocalFile & { local: string })[] = []
   await eachAtOnce(limits.filesAtOnce, [...files.values()], async (file) => {
     const found = await lengthOf(parts.io, file)
     if ('why' in found) bad.push(found)
-    else whole.push(found)
+    else if (found.local !== null) whole.push({ file: found.file, local: found.local })
   })
   for (let at = 0; at < whole.length; at += limits.footersAtOnce)
     bad.push(...(await badFooters(parts.session, whole.slice(at, at + limits.footersAtOnce))))
@@ -49,15 +48,17 @@ export async function examineFiles(parts: Parts, { metadata }: LoadedTable): Pro
 
 interface LocalFile {
   file: DataFile
-  local: string
+  /** Null: only a copy could be made, and for a footer none is. */
+  local: string | null
 }
 
 async function lengthOf(io: FileIO, file: DataFile): Promise<LocalFile | BadFile> {
   const location = file.filePath
   try {
-    const local = await io.localFile(location)
-    const { size } = await stat(local)
-    if (size === file.fileSizeBytes) return { file, local }
+    const size = await io.sizeOf(location)
+    if (size === null) return { location, why: 'is missing' }
+    if (size === file.fileSizeBytes)
+      return { file, local: io.localBytesMax === null ? await io.localFile(location) : null }
     return { location, why: `has ${size} bytes instead of ${file.fileSizeBytes}` }
   } catch (error) {
     return { location, why: isFault(error, 'not-found') ? 'is missing' : `cannot be read: ${messageOf(error)}` }
@@ -65,7 +66,7 @@ async function lengthOf(io: FileIO, file: DataFile): Promise<LocalFile | BadFile
 }
 
 /** A statement fails at the first file that is damaged: then the halves are asked. */
-async function badFooters(session: DuckSession, files: readonly LocalFile[]): Promise<BadFile[]> {
+async function badFooters(session: DuckSession, files: readonly (LocalFile & { local: string })[]): Promise<BadFile[]> {
   if (files.length === 0) return []
   try {
     const paths = listLiteral(files.map(({ local }) => local))

@@ -9,6 +9,7 @@ import type { Command } from 'commander'
 import type { Engine } from '../app/engine.ts'
 import { ingestDirectory } from '../app/ingest.ts'
 import { openSql } from '../app/sql.ts'
+import { warehouseUri } from '../app/warehouse.ts'
 import { formatTable } from '../query/format.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { type HomeOptions, homeOption, interruptSignal, settingOf, withEngine } from './common.ts'
@@ -98,10 +99,10 @@ function unreadable(count: number, home: string): string {
 
 /** @param watched the folder that is watched from now on; null: none */
 function howToGoOn(engine: Engine, watched: string | null): string {
-  const { home } = engine
+  const { home, config } = engine
   return [
     `Ask:    npx tidewater sql "SELECT * FROM default.s3_content_metadata" --home ${home.dir}`,
-    `Attach: any Iceberg engine, SQLite catalog "tidewater" in ${home.catalogPath}, warehouse ${home.warehouseUri}`,
+    `Attach: any Iceberg engine, SQLite catalog "tidewater" in ${home.catalogPath}, warehouse ${warehouseUri(home, config)}`,
     ...(watched === null
       ? []
       : [`Change: drop, overwrite, rename or delete a photo in ${watched} and watch it arrive; Ctrl-C ends`]),

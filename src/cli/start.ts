@@ -63,7 +63,7 @@ what else has changed is named, and taken at the next start.`,
       process.on('SIGHUP', reload)
       try {
         const onNotice = (text: string) => log.tell('warn', 'notice', text)
-        await withEngine({ ...setting, onEvent, onNotice }, async (engine) => {
+        await withEngine({ ...setting, onEvent, onNotice, onRequest: metrics.s3 }, async (engine) => {
           const { rows } = engine.filled
           if (rows > 0)
             log.tell('info', 'content-columns', `${rows} rows had their new columns filled from their metadata`, {

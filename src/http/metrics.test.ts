@@ -57,6 +57,23 @@ test('records, backlog, lag and commits are counted, and a stream that is gone i
   })
 })
 
+test('requests to S3 are counted by bucket, operation and outcome, of buckets not too many told apart', async () => {
+  const metrics = new Metrics()
+  await withServer({ streams: { events } }, { metrics }, async ({ send }) => {
+    const request = { operation: 'PutObject', outcome: 'ok', durationMs: 12 } as const
+    for (let i = 0; i < 3; i++) metrics.s3({ ...request, bucket: 'lake' })
+    metrics.s3({ ...request, bucket: 'lake', outcome: 'throttled' })
+    for (let i = 0; i < limits.metricBucketsMax + 5; i++) metrics.s3({ ...request, bucket: `b${i}` })
+    const samples = samplesOf(String((await send('GET', '/metrics')).body))
+    const count = (bucket: string, outcome: string) =>
+      samples.get(`tidewater_s3_requests_total{bucket="${bucket}",operation="PutObject",outcome="${outcome}"}`)
+    assert.equal(count('lake', 'ok'), 3)
+    assert.equal(count('lake', 'throttled'), 1)
+    assert.equal(count('other', 'ok'), 6)
+    assert.equal(samples.get('tidewater_s3_request_seconds_count{operation="PutObject"}'), limits.metricBucketsMax + 9)
+  })
+})
+
 test('commits and stalls are counted by table, of which not too many are told apart', async () => {
   const metrics = new Metrics()
   await withServer({ streams: { events } }, { metrics }, async ({ send }) => {

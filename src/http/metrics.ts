@@ -6,6 +6,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { SentRequest } from '../app/warehouse.ts'
 import { unreachable } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
 import type { ObjectSourceStatus } from '../service/objects/objects.ts'
@@ -28,6 +29,7 @@ export class Metrics {
   readonly #registry = new Registry()
   readonly #startedMs = performance.now()
   readonly #tables = new Set<string>()
+  readonly #buckets = new Set<string>()
   readonly #records = this.#counter('stream_records', 'Records that came by HTTP, by what became of them.', [
     'stream',
     'outcome',
@@ -78,6 +80,12 @@ export class Metrics {
   readonly stalledTables = new Map<string, string>()
   readonly #paused = this.#gauge('stream_paused', '1 while commits are held back.', ['stream'])
   readonly #inFlight = this.#gauge('http_in_flight_bytes', 'Bytes of bodies that are held.', [])
+  readonly #s3Requests = this.#counter('s3_requests', 'Requests to S3, each try for itself, by how they ended.', [
+    'bucket',
+    'operation',
+    'outcome',
+  ])
+  readonly #s3Seconds = this.#histogram('s3_request_seconds', 'Time that requests to S3 took.', ['operation'])
   readonly #connections = this.#gauge('http_connections', 'Open connections.', [])
 
   /** @param ofProcess count memory, CPU and the event loop too; once in a process */
@@ -128,6 +136,11 @@ export class Metrics {
       default:
         unreachable(event)
     }
+  }
+
+  readonly s3 = ({ bucket, operation, outcome, durationMs }: SentRequest): void => {
+    this.#s3Requests.inc({ bucket: this.#bucketOf(bucket), operation, outcome })
+    this.#s3Seconds.observe({ operation }, durationMs / 1000)
   }
 
   readonly logStalled = (): void => this.#stageStalls.inc()
@@ -191,10 +204,11 @@ export class Metrics {
   }
 
   #tableOf(table: string): string {
-    if (this.#tables.has(table)) return table
-    if (this.#tables.size >= limits.metricTablesMax) return 'other'
-    this.#tables.add(table)
-    return table
+    return bounded(this.#tables, table, limits.metricTablesMax)
+  }
+
+  #bucketOf(bucket: string): string {
+    return bounded(this.#buckets, bucket, limits.metricBucketsMax)
   }
 
   #counter(name: string, help: string, labelNames: string[]): Counter {
@@ -208,4 +222,12 @@ export class Metrics {
   #histogram(name: string, help: string, labelNames: string[]): Histogram {
     return new Histogram({ name: `tidewater_${name}`, help, labelNames, buckets: SECONDS, registers: [this.#registry] })
   }
+}
+
+/** The name, or `other` for those that come when there are too many already. */
+function bounded(known: Set<string>, name: string, most: number): string {
+  if (known.has(name)) return name
+  if (known.size >= most) return 'other'
+  known.add(name)
+  return name
 }

@@ -48,6 +48,8 @@ function withChanges(io: FileIO, changes: Partial<FileIO>): FileIO {
     read: (location) => io.read(location),
     write: (location, bytes) => io.write(location, bytes),
     exists: (location) => io.exists(location),
+    sizeOf: (location) => io.sizeOf(location),
+    localBytesMax: io.localBytesMax,
     localFile: (location) => io.localFile(location),
     scratch: (suffix) => io.scratch(suffix),
     putFile: (location, path) => io.putFile(location, path),

@@ -319,6 +319,8 @@ function failingIo(io: FileIO, fails: () => boolean): FileIO {
   return {
     read: (location) => io.read(location),
     exists: (location) => io.exists(location),
+    sizeOf: (location) => io.sizeOf(location),
+    localBytesMax: io.localBytesMax,
     localFile: (location) => io.localFile(location),
     scratch: (suffix) => io.scratch(suffix),
     list: (location) => io.list(location),

@@ -74,7 +74,11 @@ export class FakeS3 {
     this.inFlightMost = Math.max(this.inFlightMost, this.inFlight)
     response.on('close', () => this.inFlight--)
     const url = new URL(request.url ?? '/', 'http://local')
-    const seen = { method: request.method ?? '', path: decodeURIComponent(url.pathname), query: url.searchParams }
+    const seen = {
+      method: request.method ?? '',
+      path: decodeURIComponent(url.pathname).replace(/\/$/, ''),
+      query: url.searchParams,
+    }
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
     this.seen.push(seen)
@@ -119,6 +123,11 @@ export class FakeS3 {
       this.#pending.set(id, metadata)
       return xml(response, `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`)
     }
+    if (query.get('list-type') === '2') return this.#list(path, query, response)
+    if (method === 'POST' && query.has('delete')) {
+      for (const [, key = ''] of body.toString().matchAll(/<Key>([^<]*)<\/Key>/g)) this.objects.delete(`${path}/${key}`)
+      return xml(response, '<DeleteResult></DeleteResult>')
+    }
     const uploadId = query.get('uploadId')
     if (uploadId !== null) return this.#part(method, path, uploadId, Number(query.get('partNumber')), body, response)
     switch (method) {
@@ -141,6 +150,19 @@ export class FakeS3 {
         if (kept === undefined) return refuse(response, 404, 'NoSuchKey')
         if (response !== null) return give(method, request, kept, response, trouble)
     }
+  }
+
+  /** One page, of keys that need no encoding. */
+  #list(bucket: string, query: URLSearchParams, response: ServerResponse | null): void {
+    const prefix = `${bucket}/${query.get('prefix') ?? ''}`
+    const entries = [...this.objects]
+      .filter(([path]) => path.startsWith(prefix))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([path, { bytes }]) => {
+        const key = path.slice(bucket.length + 1)
+        return `<Contents><Key>${key}</Key><ETag>${etagOf(bytes)}</ETag><Size>${bytes.length}</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>`
+      })
+    xml(response, `<ListBucketResult><IsTruncated>false</IsTruncated>${entries.join('')}</ListBucketResult>`)
   }
 
   readonly #pending = new Map<string, Record<string, string>>()

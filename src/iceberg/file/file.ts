@@ -16,7 +16,11 @@ export interface FileIO {
   /** Writes a new file. @throws Fault `conflict` when one is there */
   write(location: string, bytes: Uint8Array): Promise<void>
   exists(location: string): Promise<boolean>
-  /** A local path with the file's content, for DuckDB. @throws Fault `not-found` */
+  /** Null when there is no such file. */
+  sizeOf(location: string): Promise<number | null>
+  /** Bytes of all local copies together; null where files are local themselves. */
+  readonly localBytesMax: number | null
+  /** A local path with the file's content, for DuckDB: it stays long enough to be opened and read. @throws Fault `not-found` */
   localFile(location: string): Promise<string>
   /** A fresh local path on the same file system, for DuckDB to write to before `putFile`. */
   scratch(suffix: string): Promise<string>
@@ -28,8 +32,8 @@ export interface FileIO {
   list(location: string): AsyncIterable<{ location: string; sizeBytes: number; lastModifiedMs: number }>
 }
 
-/** One spelling to compare by: `file:///x`, `file:/x` and `/x` → `/x`; other schemes stay. No trailing slash. The text is taken as it is, not decoded. */
+/** One spelling to compare by: `file:///x`, `file:/x` and `/x` → `/x`; `s3a://` and `s3n://` → `s3://`; other schemes stay. No trailing slash. The text is taken as it is, not decoded. */
 export function plainLocation(location: string): string {
-  const path = location.replace(/^file:\/*(?=\/)/, '')
+  const path = location.replace(/^file:\/*(?=\/)/, '').replace(/^s3[an]:\/\//, 's3://')
   return path.length > 1 ? path.replace(/\/+$/, '') : path
 }

@@ -31,6 +31,7 @@ export function storeIo(store: Store, options: StoreIoOptions): FileIO {
 }
 
 class StoreIo implements FileIO {
+  readonly localBytesMax: number | null
   readonly #store: Store
   readonly #root: string
   readonly #plainRoot: string
@@ -40,6 +41,7 @@ class StoreIo implements FileIO {
 
   constructor(store: Store, options: StoreIoOptions) {
     this.#store = store
+    this.localBytesMax = store.localBytesMax ?? null
     this.#root = options.root.replace(/\/+$/, '')
     this.#plainRoot = plainLocation(options.root)
     this.#scratchDir = options.scratchDir
@@ -75,6 +77,10 @@ class StoreIo implements FileIO {
     return (await this.#store.head(this.#key(location))) !== null
   }
 
+  async sizeOf(location: string): Promise<number | null> {
+    return (await this.#store.head(this.#key(location)))?.sizeBytes ?? null
+  }
+
   async localFile(location: string): Promise<string> {
     return this.#store.localFile(this.#key(location))
   }
@@ -108,7 +114,7 @@ class StoreIo implements FileIO {
     if (!plain.startsWith(prefix) || plain.length === prefix.length) {
       throw new Fault(
         'invalid',
-        `expected a location under ${this.#root}, got ${location}: tables name their files by whole paths, so a warehouse that was moved must go back, or a link at its old place must lead to the new one`,
+        `expected a location under ${this.#root}, got ${location}: tables name their files by whole paths, so a warehouse that was moved must go back (and warehouse.location with it), or a link at its old place must lead to the new one`,
         { location },
       )
     }

@@ -65,6 +65,7 @@ export async function scanRelation(
 ): Promise<ScanRelation> {
   const columns = columnsOf(plan.schema, options.columns)
   if (plan.tasks.length === 0) return { sql: emptySql(columns, options), localPaths: [] }
+  requireRoom(io, plan.tasks)
   const local = await localPaths(io, plan.tasks).catch((error: unknown) => {
     throw missingFile(error, plan.table, plan.snapshot)
   })
@@ -78,6 +79,19 @@ export async function scanRelation(
     return [...read(clean), ...read(marked)]
   })
   return { sql: parts.join('\nUNION ALL\n'), localPaths: [...local.values()] }
+}
+
+/** All files of a scan are opened by one statement, so their local copies must fit at once. @throws Fault `limit` */
+function requireRoom(io: FileIO, tasks: readonly ScanTask[]): void {
+  if (io.localBytesMax === null) return
+  const files = new Map(tasks.flatMap(({ file, deletes }) => [file, ...deletes]).map((file) => [file.filePath, file]))
+  const bytes = [...files.values()].reduce((sum, { fileSizeBytes }) => sum + fileSizeBytes, 0)
+  if (bytes <= io.localBytesMax) return
+  throw new Fault(
+    'limit',
+    `expected the files to be read to fit the local copies of ${io.localBytesMax} bytes, got ${files.size} files of ${bytes} bytes; narrow the filter, or raise warehouse.cacheMiB`,
+    { bytes, bytesMax: io.localBytesMax, files: files.size },
+  )
 }
 
 /** Location → local path of every data and delete file. */
