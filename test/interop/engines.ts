@@ -50,6 +50,8 @@ export interface SparkOptions {
   readonly warehouse?: string
   /** The value of `iceberg_tables.catalog_name`; `tidewater` unless given. Another name sees no tables. */
   readonly catalogName?: string
+  /** Further properties of the catalog, as `s3.endpoint`; its files are on S3 then. */
+  readonly properties?: Readonly<Record<string, string>>
 }
 
 /**
@@ -62,6 +64,7 @@ export async function openSpark(catalog: string, options: SparkOptions = {}): Pr
   const environment: NodeJS.ProcessEnv = { ...process.env }
   if (options.warehouse !== undefined) environment['SPARK_WAREHOUSE'] = options.warehouse
   if (options.catalogName !== undefined) environment['TIDEWATER_CATALOG'] = options.catalogName
+  if (options.properties !== undefined) environment['CATALOG_PROPERTIES'] = JSON.stringify(options.properties)
   // Its own process group: Spark is a shell, a Python and a Java process, and all of them must go.
   const child = spawn(join(folder, 'spark-sql.sh'), [catalog, '-'], {
     env: environment,
@@ -163,6 +166,8 @@ export interface ReadOptions {
   readonly filter?: string
   /** The columns to read; all unless given. */
   readonly columns?: readonly string[]
+  /** Further properties of the catalog, as `s3.endpoint`. */
+  readonly properties?: Readonly<Record<string, string>>
 }
 
 /**
@@ -177,7 +182,7 @@ export async function pyicebergRead(catalog: string, table: string, options: Rea
   if (options.ref !== undefined) flags.push('--ref', options.ref)
   if (options.filter !== undefined) flags.push('--filter', options.filter)
   if (options.columns !== undefined) flags.push('--columns', options.columns.join(','))
-  return rowsOf(await pyiceberg(['read', catalog, table, ...flags], ''))
+  return rowsOf(await pyiceberg(['read', catalog, table, ...flags], '', options.properties))
 }
 
 /**
@@ -185,14 +190,22 @@ export async function pyicebergRead(catalog: string, table: string, options: Rea
  *
  * @throws EngineError with the end of Python's traceback
  */
-export async function pyicebergRun(catalog: string, code: string): Promise<unknown> {
-  const answer: { result: unknown } = JSON.parse(await pyiceberg(['run', catalog], code))
+export async function pyicebergRun(
+  catalog: string,
+  code: string,
+  properties: Readonly<Record<string, string>> = {},
+): Promise<unknown> {
+  const answer: { result: unknown } = JSON.parse(await pyiceberg(['run', catalog], code, properties))
   return answer.result
 }
 
-async function pyiceberg(args: readonly string[], stdin: string): Promise<string> {
+async function pyiceberg(
+  args: readonly string[],
+  stdin: string,
+  properties: Readonly<Record<string, string>> = {},
+): Promise<string> {
   await installEngines()
-  return runScript('pyiceberg.sh', args, statementMs, stdin)
+  return runScript('pyiceberg.sh', args, statementMs, stdin, properties)
 }
 
 let installed: Promise<string> | undefined
@@ -203,9 +216,16 @@ export function installEngines(): Promise<string> {
   return installed
 }
 
-function runScript(name: string, args: readonly string[], limitMs: number, stdin: string): Promise<string> {
+function runScript(
+  name: string,
+  args: readonly string[],
+  limitMs: number,
+  stdin: string,
+  properties: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
-  const options = { timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax } as const
+  const env = { ...process.env, CATALOG_PROPERTIES: JSON.stringify(properties) }
+  const options = { timeout: limitMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax, env } as const
   const child = execFile(join(folder, name), args, options, (error, stdout, stderr) => {
     if (error === null) resolve(stdout.trim())
     else

@@ -35,14 +35,16 @@ build_venv() {
   "$cache/$1/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$2"
 }
 
+# build_jars NAME POM WHAT
 build_jars() {
-  echo "engines: installing the Iceberg runtime for Spark and the SQLite driver from Maven into $cache/jars"
-  mvn --quiet --batch-mode --file "$here/pom.xml" "-Dmaven.repo.local=$cache/maven" \
-    -DincludeScope=runtime "-DoutputDirectory=$cache/jars" dependency:copy-dependencies
+  echo "engines: installing $3 from Maven into $cache/$1"
+  mvn --quiet --batch-mode --file "$2" "-Dmaven.repo.local=$cache/maven" \
+    -DincludeScope=runtime "-DoutputDirectory=$cache/$1" dependency:copy-dependencies
 }
 
 install_python() { once python "$here/requirements.txt" build_venv python "$here/requirements.txt" "Spark and PyIceberg (about 1 GB, a few minutes)"; }
 install_boto3() { once boto3 "$here/boto3/requirements.txt" build_venv boto3 "$here/boto3/requirements.txt" boto3; }
 # An environment of its own: it wants another botocore.
 install_aws_cli() { once aws-cli "$here/aws-cli/requirements.txt" build_venv aws-cli "$here/aws-cli/requirements.txt" "the AWS CLI"; }
-install_jars() { once jars "$here/pom.xml" build_jars; }
+install_jars() { once jars "$here/pom.xml" build_jars jars "$here/pom.xml" "the Iceberg runtime for Spark and the SQLite driver"; }
+install_aws_jars() { once aws-jars "$here/aws/pom.xml" build_jars aws-jars "$here/aws/pom.xml" "Iceberg's classes for S3"; }

@@ -7,5 +7,6 @@ install_aws_cli
 if [ "${1:-}" != aws ]; then
   install_python
   install_jars
+  install_aws_jars
 fi
 echo "$cache"

@@ -17,7 +17,9 @@ def open_catalog(where):
     if where.startswith(("http://", "https://")):
         return load_catalog(NAME, type="rest", uri=where)
     path = pathlib.Path(where).resolve()
-    return load_catalog(NAME, type="sql", uri=f"sqlite:///{path}", warehouse=(path.parent / "warehouse").as_uri())
+    more = json.loads(os.environ.get("CATALOG_PROPERTIES") or "{}")
+    warehouse = os.environ.get("SPARK_WAREHOUSE") or (path.parent / "warehouse").as_uri()
+    return load_catalog(NAME, type="sql", uri=f"sqlite:///{path}", warehouse=warehouse, **more)
 
 
 def read(options):

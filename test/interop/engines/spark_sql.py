@@ -26,7 +26,13 @@ def catalog_properties(where):
         "jdbc.schema-version": "V1",  # the layout with iceberg_type; without it Java makes and expects the older one
         "jdbc.init-catalog-tables": "true",
         "clients": "1",  # one connection: a process that holds two can wait for itself
+        **s3_properties(),
     }
+
+
+def s3_properties():
+    given = json.loads(os.environ.get("CATALOG_PROPERTIES") or "{}")
+    return {"io-impl": "org.apache.iceberg.aws.s3.S3FileIO", **given} if given else {}
 
 
 def open_session(where, scratch):
@@ -40,7 +46,9 @@ def open_session(where, scratch):
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": os.environ.get("SPARK_MEMORY", "2g"),
         "spark.driver.extraJavaOptions": "-Duser.timezone=UTC",
-        "spark.jars": ",".join(sorted(glob.glob(os.environ["SPARK_JARS"] + "/*.jar"))),
+        "spark.jars": ",".join(
+            jar for folder in os.environ["SPARK_JARS"].split(":") for jar in sorted(glob.glob(folder + "/*.jar"))
+        ),
         "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": "2",
