@@ -20,9 +20,11 @@ import { examineStreams } from './doctor-streams.ts'
 import { catalogLoss, type Home, homeExists } from './home.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
+import { s3Notes } from './s3-connections.ts'
 import { examineSideFiles } from './side-files.ts'
 import { damageOf, stateTrouble } from './state-trouble.ts'
 import { examineFiles, snapshotWithout } from './table-files.ts'
+import { warehouseUri } from './warehouse.ts'
 
 export interface Finding {
   subject: string
@@ -40,6 +42,7 @@ const BAD_FILES_TOLD = 5
 export async function examine(home: Home, config: Config): Promise<Finding[]> {
   const findings: Finding[] = [{ subject: 'node', level: 'ok', message: process.version }]
   const add: Add = (subject, level, message) => findings.push({ subject, level, message })
+  for (const note of s3Notes(config.s3)) add('s3', 'note', note)
   const loss = await catalogLoss(home)
   if (loss !== null) {
     add('catalog', 'problem', loss)
@@ -58,6 +61,7 @@ export async function examine(home: Home, config: Config): Promise<Finding[]> {
   try {
     const reader = await openReader(home, config)
     closers.push(() => reader.close())
+    if (config.warehouse.location !== undefined) add('warehouse', 'ok', warehouseUri(home, config))
     const session = await reader.duck.connect()
     closers.push(() => session.close())
     add('duckdb', 'ok', String(await session.value('SELECT version()')))

@@ -5,9 +5,13 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { FakeS3, type Seen } from '../../test/support/fake-s3.ts'
 import { isFault } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
+import { parseIdent } from '../iceberg/catalog/catalog.ts'
+import { openSqliteCatalog } from '../iceberg/catalog/sqlite.ts'
+import { removeOrphans } from '../table/orphans.ts'
 import { parseConfig } from './config.ts'
 import { type LakeOptions, openLake } from './lake.ts'
-import { s3Place } from './warehouse.ts'
+import { s3Place, s3Warehouse } from './warehouse.ts'
 
 interface Scene {
   fake: FakeS3
@@ -170,6 +174,34 @@ test('upkeep on S3 merges, expires and removes orphans', async () => {
     assert.ok(expired.files > 0 && files() < before, `${before} files, ${files()} now`)
     assert.deepEqual(await valuesOf(lake), ['0 r4', '1 r5'])
     await lake.close()
+  })
+})
+
+test('a file that nothing reaches is removed from the bucket when it is old, and no other', async () => {
+  await scene(async ({ fake, options, dir }) => {
+    const lake = await openLake(options)
+    const orders = await lake.createTable('shop.orders', { columns: { id: 'LONG' } })
+    await orders.append([{ id: 1 }])
+    await lake.close()
+    const before = [...fake.objects.keys()].sort()
+    const left = '/lake/ware/shop/orders/data/left-behind.parquet'
+    fake.objects.set(left, { bytes: Buffer.from('left'), metadata: {} })
+    fake.objects.set('/lake/ware/shop/orders/data/notes.txt', { bytes: Buffer.from('mine'), metadata: {} })
+    const io = s3Warehouse({
+      place: s3Place('s3://lake/ware')!,
+      connection: fake.connection,
+      cacheDir: path.join(dir, 'cache', 'files'),
+      scratchDir: dir,
+    })
+    const warehouse = 's3://lake/ware'
+    const catalog = await openSqliteCatalog({ path: options.catalog, name: 'tidewater', warehouse, io })
+    const load = () => catalog.load(parseIdent('shop.orders'))
+    assert.deepEqual(await removeOrphans({ io, load, nowMs: Date.now() }), [], 'it may belong to a commit under way')
+    const later = Date.now() + limits.orphanGraceMs + 1_000
+    assert.deepEqual(await removeOrphans({ io, load, nowMs: later }), [`s3:/${left}`])
+    const now = [...fake.objects.keys()].filter((key) => !key.endsWith('notes.txt')).sort()
+    assert.deepEqual(now, before)
+    await catalog.close()
   })
 })
 

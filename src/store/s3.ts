@@ -90,20 +90,7 @@ class S3Store implements BucketStore {
   }
 
   async head(key: string, options: { versionId?: string } = {}): Promise<ObjectInfo | null> {
-    const { Bucket, Key } = this.#input(key)
-    const done = await this.#requests.tryRun(
-      { operation: 'HeadObject', what: `look at ${this.#nameOf(key, options.versionId)}`, facts: { key } },
-      ({ sdk, client }, abortSignal) =>
-        client.send(
-          new sdk.HeadObjectCommand({
-            Bucket,
-            Key,
-            ChecksumMode: 'ENABLED',
-            ...(options.versionId !== undefined && { VersionId: options.versionId }),
-          }),
-          { abortSignal },
-        ),
-    )
+    const done = await this.#tryHead(key, options.versionId, true)
     if ('value' in done) {
       this.#bucketSeen = true
       return infoOfHead(key, done.value)
@@ -112,19 +99,39 @@ class S3Store implements BucketStore {
       await this.#requireBucket()
       return null
     }
-    if (done.failure.kind === 'refused') return await this.#askedAloud(key, options.versionId, done)
+    if (done.failure.kind === 'refused') return this.#askedAloud(key, options.versionId)
     throw done.fault
   }
 
-  /** Answers to HEAD have no body that says why: the first byte, asked for, has. Null: the version is not there. */
-  async #askedAloud(key: string, versionId: string | undefined, refusal: Refusal): Promise<null> {
-    const read = await this.#tryRead(key, {
-      range: { start: 0, end: 1 },
-      ...(versionId !== undefined && { versionId }),
-    })
-    if ('value' in read) throw refusal.fault
-    if (isMissing(read, versionId)) return null
-    throw read.fault
+  /** @param checksum ask for it too: of an object encrypted by KMS that takes the right to decrypt */
+  async #tryHead(key: string, versionId: string | undefined, checksum: boolean) {
+    const { Bucket, Key } = this.#input(key)
+    return this.#requests.tryRun(
+      { operation: 'HeadObject', what: `look at ${this.#nameOf(key, versionId)}`, facts: { key } },
+      ({ sdk, client }, abortSignal) =>
+        client.send(
+          new sdk.HeadObjectCommand({
+            Bucket,
+            Key,
+            ...(checksum && { ChecksumMode: 'ENABLED' as const }),
+            ...(versionId !== undefined && { VersionId: versionId }),
+          }),
+          { abortSignal },
+        ),
+    )
+  }
+
+  /**
+   * A look was refused, and answers to HEAD have no body that says why: the first byte, asked for, has. Null: the version is not
+   * there. That may also have been the checksum, so it is left out then.
+   */
+  async #askedAloud(key: string, versionId: string | undefined): Promise<ObjectInfo | null> {
+    const range = { start: 0, end: 1 }
+    const read = await this.#tryRead(key, { range, ...(versionId !== undefined && { versionId }) })
+    if ('fault' in read && isMissing(read, versionId)) return null
+    const plain = await this.#tryHead(key, versionId, false)
+    if ('value' in plain) return infoOfHead(key, plain.value)
+    throw 'fault' in read && read.failure.kind === 'refused' ? read.fault : plain.fault
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
@@ -241,11 +248,11 @@ class S3Store implements BucketStore {
   }
 
   async delete(keys: readonly string[]): Promise<void> {
-    await deleteObjects(
-      this.#requests,
-      this.#bucket,
-      keys.map((key) => this.#input(key).Key),
-    )
+    const whole = keys.map((key) => this.#input(key).Key)
+    await deleteObjects(this.#requests, this.#bucket, whole)
+    // Copies of what changes go by themselves, when nobody has asked for them for long.
+    const cache = this.#immutable ? this.#cache : undefined
+    if (cache !== undefined) for (const key of keys) await cache.drop(this.#copyOf(key, ''), key)
   }
 
   async putFile(key: string, localPath: string): Promise<ObjectInfo> {

@@ -1,9 +1,14 @@
 /** A local HTTP server that speaks enough of S3 to keep objects, and fails as it is told to: in ways that a real server cannot be asked for. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { S3Connection } from '../../src/store/s3-connection.ts'
 
 export type Trouble =
@@ -28,6 +33,7 @@ export interface Seen {
   method: string
   path: string
   query: URLSearchParams
+  headers: IncomingHttpHeaders
 }
 
 export class FakeS3 {
@@ -36,8 +42,10 @@ export class FakeS3 {
   readonly uploads = new Map<string, Map<number, Buffer>>()
   /** Asked before each request; null: none. */
   trouble: (request: Seen) => Trouble | null = () => null
-  /** How long each answer takes at least. */
-  delayMs = 0
+  /** What listings say of when objects were changed. */
+  modifiedMs: () => number = Date.now
+  /** Answers wait for it. */
+  hold: Promise<void> = Promise.resolve()
   inFlight = 0
   inFlightMost = 0
   readonly #server: Server
@@ -78,11 +86,12 @@ export class FakeS3 {
       method: request.method ?? '',
       path: decodeURIComponent(url.pathname).replace(/\/$/, ''),
       query: url.searchParams,
+      headers: request.headers,
     }
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
     this.seen.push(seen)
-    if (this.delayMs > 0) await delay(this.delayMs)
+    await this.hold
     const trouble = this.trouble(seen)
     switch (trouble?.kind) {
       case 'silence':
@@ -155,12 +164,13 @@ export class FakeS3 {
   /** One page, of keys that need no encoding. */
   #list(bucket: string, query: URLSearchParams, response: ServerResponse | null): void {
     const prefix = `${bucket}/${query.get('prefix') ?? ''}`
+    const LastModified = new Date(this.modifiedMs()).toISOString()
     const entries = [...this.objects]
       .filter(([path]) => path.startsWith(prefix))
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([path, { bytes }]) => {
         const key = path.slice(bucket.length + 1)
-        return `<Contents><Key>${key}</Key><ETag>${etagOf(bytes)}</ETag><Size>${bytes.length}</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>`
+        return `<Contents><Key>${key}</Key><ETag>${etagOf(bytes)}</ETag><Size>${bytes.length}</Size><LastModified>${LastModified}</LastModified></Contents>`
       })
     xml(response, `<ListBucketResult><IsTruncated>false</IsTruncated>${entries.join('')}</ListBucketResult>`)
   }
