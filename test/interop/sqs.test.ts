@@ -20,6 +20,7 @@ import {
 import { Random } from '../simulate/random.ts'
 import { ended, startServer } from '../simulate/streams-server.ts'
 import { inTempDir, sqlRows } from '../support/cli.ts'
+import { checkTables, madeUp, recordOf, type Sent } from './object-events.ts'
 import { reasonToSkip, Service } from './service.ts'
 
 const seed = Number(process.env['TIDEWATER_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
@@ -67,34 +68,6 @@ async function whenEmpty(url: string): Promise<void> {
     assert.ok(Date.now() < endMs, `${await lengthOf(url)} messages are still in the queue`)
 }
 
-interface Sent {
-  key: string
-  removed: boolean
-  sequencer: string
-  etag: string
-}
-
-/** Keys as they are; what a sender makes of them is its own affair. */
-const KEYS = ['plain.txt', 'a b/c+d.txt', '100%/ü 漢字.jpg', 'c%2Fd+e f', 'new\nline', 'q\'"?#&=;', 'tilde~*()!']
-
-function recordOf({ key, removed, sequencer, etag }: Sent, n: number): object {
-  return {
-    eventVersion: '2.1',
-    eventSource: 'aws:s3',
-    awsRegion: 'eu-central-1',
-    eventTime: new Date(1_764_000_000_000 + n * 1_000).toISOString(),
-    eventName: removed ? 'ObjectRemoved:Delete' : 'ObjectCreated:Put',
-    s3: {
-      bucket: { name: 'photos' },
-      object: {
-        key: encodeURIComponent(key).replaceAll('%20', '+'),
-        sequencer,
-        ...(removed ? {} : { size: n, eTag: etag }),
-      },
-    },
-  }
-}
-
 /** As it arrives by SNS, by SNS with raw delivery, or straight from S3. */
 function wrapped(document: object, way: number): string {
   const text = JSON.stringify(document)
@@ -113,11 +86,7 @@ test(`a server killed ${KILLS} times has every message of its queue in effect on
       config,
       `objects:\n  sources:\n    uploads: { type: sqs, queueUrl: '${url}', receivers: 4, visibilitySeconds: 10 }\n`,
     )
-    const sent = Array.from({ length: MESSAGES }, (_, n): Sent => {
-      const key = `${random.below(150)}/${KEYS[random.below(KEYS.length)]}`
-      const sequencer = (n + 1).toString(16).toUpperCase().padStart(16, '0')
-      return { key, removed: random.below(5) === 0, sequencer, etag: n.toString(16).padStart(32, '0') }
-    })
+    const sent = madeUp(random, MESSAGES)
     const poison = Array.from({ length: 40 }, (_, n) => `{"poison": ${n}, "text": "\u{1f4f7} ${n}"`)
     const bodies = sent.flatMap((each, n) => {
       const body = wrapped({ Records: [recordOf(each, n)] }, random.below(3))
@@ -147,33 +116,9 @@ test(`a server killed ${KILLS} times has every message of its queue in effect on
       last.child.kill('SIGTERM')
     }
     assert.equal(await ended(last.child), 0, last.told())
-    await check(home, sent, poison)
+    await checkTables(home, sent, poison)
   })
 })
-
-async function check(home: string, sent: readonly Sent[], poison: readonly string[]): Promise<void> {
-  const journal = await sqlRows(
-    home,
-    'SELECT key, sequencer, count(*) AS times FROM (SELECT key, sequence_number AS sequencer FROM aws_s3_metadata.mdblogs3metadata) GROUP BY ALL',
-  )
-  assert.equal(journal.length, sent.length, 'every event is in the journal')
-  assert.deepEqual(
-    journal.filter(({ times }) => Number(times) !== 1),
-    [],
-    'and none is there twice',
-  )
-  const newest = new Map<string, Sent>()
-  for (const each of sent) newest.set(each.key, each)
-  const expected = [...newest.values()].filter(({ removed }) => !removed).map(({ key, etag }) => `${etag} ${key}`)
-  const inventory = await sqlRows(home, 'SELECT key, e_tag FROM aws_s3_metadata.inventory')
-  assert.deepEqual(inventory.map((row) => `${row['e_tag']} ${row['key']}`).sort(), expected.sort())
-  const letters = await sqlRows(home, "SELECT hex(payload) AS bytes FROM tidewater.dead_letters WHERE stage = 'source'")
-  assert.deepEqual(
-    letters.map(({ bytes }) => Buffer.from(String(bytes), 'hex').toString()).sort(),
-    [...poison].sort(),
-    'what could not be understood is kept with its bytes, once',
-  )
-}
 
 test('several homes share a queue: every message is in one of them, and none is left', { skip }, async () => {
   await inTempDir(async (dir) => {
