@@ -206,6 +206,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
     const objectSources = openObjectSources({
       configured: config.objects.sources,
+      s3: config.s3,
       configDir: options.configDir,
       stateDir: home.stateDir,
       attachDirectory: (root, bucket, told, onSkip) =>

@@ -15,6 +15,8 @@ const sqsSettings = z.strictObject({
   receivers: z.int().min(1).max(limits.queueReceiversMax).default(2),
   /** A message that is neither deleted nor worked on comes again after so long; while it is worked on the time is made longer. */
   visibilitySeconds: z.int().min(10).max(43_200).default(60),
+  /** Connection of `s3` whose region and credentials are taken where none stand here. */
+  s3: z.string().min(1).optional(),
   /** Default: the host of `queueUrl`. */
   'sqs.endpoint': url.optional(),
   /** Default: the region in `queueUrl`, or what AWS's chain says. */

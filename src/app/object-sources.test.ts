@@ -5,7 +5,7 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { isFault } from '../base/fault.ts'
 import { parseConfig } from './config.ts'
-import { openObjectSources, regionOfQueue, secretNotes } from './object-sources.ts'
+import { openObjectSources, queueConnection, regionOfQueue, secretNotes } from './object-sources.ts'
 
 const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/111122223333/uploads'
 
@@ -67,6 +67,23 @@ test('the region of a queue is that of its address, where the address says one',
   for (const [url, env, expected] of cases) assert.equal(regionOfQueue(url, env), expected, url)
 })
 
+test('a queue takes region and credentials from a connection of s3, where it has none of its own', () => {
+  const s3 = { other: { 'client.region': 'eu-west-1', 's3.access-key-id': 'id', 's3.secret-access-key': 'key' } }
+  const queueAt = (more: object) => {
+    const { objects } = parseConfig({ objects: { sources: { q: { type: 'sqs', queueUrl, ...more } } }, s3 }, 'the file')
+    const settings = objects.sources['q']
+    assert.ok(settings?.type === 'sqs')
+    return queueConnection(settings, s3, 'objects.sources.q')
+  }
+  const own = { 'client.access-key-id': 'mine', 'client.secret-access-key': 'too' }
+  assert.deepEqual(queueAt({}), { queueUrl, endpoint: null, region: 'eu-central-1', credentials: null })
+  const named = queueAt({ s3: 'other', 'sqs.endpoint': 'http://127.0.0.1:1' })
+  assert.deepEqual([named.region, named.endpoint], ['eu-west-1', 'http://127.0.0.1:1'])
+  assert.deepEqual(named.credentials, { accessKeyId: 'id', secretAccessKey: 'key' })
+  assert.equal(queueAt({ s3: 'other', ...own }).credentials?.accessKeyId, 'mine')
+  assert.throws(() => queueAt({ s3: 'none' }), /expected a connection of `s3`/)
+})
+
 test('secrets that stand in the file are told of, and those of variables are not', () => {
   const { objects } = parseConfig(
     {
@@ -93,6 +110,7 @@ test('a token that is not there or too short keeps sources from starting, by its
   const open = (token: string) =>
     openObjectSources({
       configured: parseConfig({ objects: { sources: { hook: { type: 'webhook', token } } } }, 'f').objects.sources,
+      s3: {},
       configDir: '.',
       stateDir: '.',
       objects: { accept: async () => 0, accepted: 0, passed: async () => undefined },

@@ -8,14 +8,18 @@ import { type ObjectSource, ObjectSources, type ObjectSourcesOptions } from '../
 import { kafkaGroup } from '../service/streams/sources/settings.ts'
 import type { SqsConnection } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
+import type { Config } from './config.ts'
 import type { OnSkip } from './ingest.ts'
 import type { ObjectSourceSettings, SqsSettings } from './object-source-settings.ts'
+import { s3Connection } from './s3-connections.ts'
 import { joinTopics } from './sources.ts'
 
 const POSITIONS = 'object-sources.json'
 
 export interface AppObjectSourcesOptions extends Omit<ObjectSourcesOptions, 'configured' | 'positions'> {
   configured: Readonly<Record<string, ObjectSourceSettings>>
+  /** Connections that sources may name. */
+  s3: Config['s3']
   /** Folder that relative paths in the configuration start from. */
   configDir: string
   stateDir: string
@@ -30,6 +34,7 @@ export interface AppObjectSourcesOptions extends Omit<ObjectSourcesOptions, 'con
 
 export function openObjectSources({
   configured,
+  s3,
   configDir,
   stateDir,
   attachDirectory,
@@ -40,7 +45,7 @@ export function openObjectSources({
     configured: new Map(
       Object.entries(configured).map(([name, settings]) => [
         name,
-        sourceOf(name, settings, configDir, attachDirectory),
+        sourceOf(name, settings, s3, configDir, attachDirectory),
       ]),
     ),
     positions: positionsFile(stateDir),
@@ -51,6 +56,7 @@ export function openObjectSources({
 function sourceOf(
   name: string,
   settings: ObjectSourceSettings,
+  s3: Config['s3'],
   configDir: string,
   attachDirectory: AppObjectSourcesOptions['attachDirectory'],
 ): ObjectSource {
@@ -64,7 +70,7 @@ function sourceOf(
         hiddenSeconds: settings.visibilitySeconds,
         open: async () => {
           const { openSqsQueue } = await import('../source/sqs-queue.ts')
-          return openSqsQueue(connectionOf(settings, where))
+          return openSqsQueue(queueConnection(settings, s3, where))
         },
       }
     case 'kafka':
@@ -89,8 +95,10 @@ function sourceOf(
   }
 }
 
-function connectionOf(settings: SqsSettings, where: string): SqsConnection {
+/** How a queue is reached. @throws Fault `invalid` for a connection or a variable that is not there */
+export function queueConnection(settings: SqsSettings, s3: Config['s3'], where: string): SqsConnection {
   const { queueUrl, 'sqs.endpoint': endpoint, 'client.region': region } = settings
+  const named = settings.s3 === undefined ? null : s3Connection({ s3 }, settings.s3)
   const secret = (key: 'client.access-key-id' | 'client.secret-access-key' | 'client.session-token') =>
     secretOf(settings[key], `${where}.${key}`)
   const [id, key, token] = [
@@ -101,10 +109,10 @@ function connectionOf(settings: SqsSettings, where: string): SqsConnection {
   return {
     queueUrl,
     endpoint: endpoint ?? null,
-    region: region ?? regionOfQueue(queueUrl),
+    region: region ?? named?.region ?? regionOfQueue(queueUrl),
     credentials:
       id === null || key === null
-        ? null
+        ? (named?.credentials ?? null)
         : { accessKeyId: id, secretAccessKey: key, ...(token === null ? {} : { sessionToken: token }) },
   }
 }
