@@ -379,6 +379,19 @@ describe('what cannot be read', () => {
     })
   }
 
+  test('what MinIO made is as old as its sequencer says, in microseconds: it tells of it later, and of two in any order', () => {
+    const timeOf = (name: string, sequencer: string, eventSource = 'minio:s3') =>
+      oneEvent(s3Record(name, { sequencer }, { eventSource, eventTime: '2026-11-20T15:00:52.197Z' })).time
+    assert.equal(timeOf('s3:ObjectCreated:Put', '18E9C8EE468FAA42'), '2026-11-20T15:00:52.195445Z')
+    assert.equal(timeOf('s3:ObjectRemoved:DeleteMarkerCreated', '18E9C8EE468FAA42'), '2026-11-20T15:00:52.195445Z')
+    // Removals and changes of tags may come with the sequencer of what they are about.
+    assert.equal(timeOf('s3:ObjectRemoved:Delete', '18E9C8EE468FAA42'), '2026-11-20T15:00:52.197Z')
+    assert.equal(timeOf('s3:ObjectCreated:PutTagging', '18E9C8EE468FAA42'), '2026-11-20T15:00:52.197Z')
+    for (const sequencer of ['0055AED6DCD90281E5', '18E9C8EE468FAA4', 'F8E9C8EE468FAA42', 'none'])
+      assert.equal(timeOf('s3:ObjectCreated:Put', sequencer), '2026-11-20T15:00:52.197Z')
+    assert.equal(timeOf('ObjectCreated:Put', '18E9C8EE468FAA42', 'aws:s3'), '2026-11-20T15:00:52.197Z')
+  })
+
   test('times must be real and have a zone; they come out in UTC with microseconds at most', () => {
     const timeOf = (eventTime: unknown) => {
       const { events, problems } = read(s3Record('ObjectCreated:Put', {}, { eventTime }))

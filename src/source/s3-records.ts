@@ -4,7 +4,8 @@
  * What the senders do differently, and what is made of it here:
  * - MinIO: names carry `s3:`; `size` is left out when it is 0; `userMetadata` holds headers (`X-Amz-Meta-Author`) and
  *   repeats the content type. Taking away a delete marker is sent as one more `DeleteMarkerCreated` of that marker with
- *   a newer sequencer; it stays a `marker` here, and only a listing shows that the key is back.
+ *   a newer sequencer; it stays a `marker` here. Its event times are when it told, after the write; the sequencer is when the
+ *   version came to be, in nanoseconds, by which it orders versions itself: a creation or marker happened then.
  * - versitygw: names carry `s3:` although the source is `aws:s3`, by which it is told from S3; keys are not encoded;
  *   copies and multipart uploads have size 0, which is left out; deletes never tell markers and versions. Its
  *   sequencers begin at 1 with each start: it has a source name of its own, so that they are not taken for S3's.
@@ -55,6 +56,7 @@ export function readS3Record(record: Members): ObjectEvent | Ignored {
     time: timeOf(record['eventTime'], 'eventTime'),
   }
   addObject(event, object)
+  event.time = madeTime(event) ?? event.time
   addCircumstances(event, record)
   return event
 }
@@ -85,6 +87,20 @@ function addObject(event: ObjectEvent, object: Members): void {
   if (isMultipart !== undefined) event.isMultipart = isMultipart
   const contentType = optionalText(object['contentType'])
   if (contentType !== undefined) event.contentType = contentType
+}
+
+const NANOSECONDS = /^1[0-9A-F]{15}$/i
+
+/**
+ * When MinIO made a version or marker, to the microsecond. Two writers of one key may be told of in another order than they
+ * wrote; what a plain read gives is the version that was made last.
+ */
+function madeTime({ source, kind, sequencer }: ObjectEvent): string | undefined {
+  if (source !== 'minio:s3' || (kind !== 'create' && kind !== 'marker')) return undefined
+  if (sequencer === undefined || !NANOSECONDS.test(sequencer)) return undefined
+  const microseconds = BigInt(`0x${sequencer}`) / 1000n
+  const seconds = new Date(Number(microseconds / 1000n)).toISOString().slice(0, 19)
+  return `${seconds}.${String(microseconds % 1_000_000n).padStart(6, '0')}Z`
 }
 
 /** Sizes of what exists: a size sent with a removal is of what is gone. */
