@@ -1,5 +1,6 @@
 /**
- * Where the bytes of objects are: buckets by name, and the worker pool that extracts from them.
+ * Where objects are: buckets by name, and the worker pool that extracts from their bytes. Workers read the bytes of object stores
+ * by way of this thread, where the connections are (and their bounds on requests hold for all workers together).
  *
  * Bytes are only ever described under the etag that the event names: an object that was overwritten since is `superseded`,
  * one that is not there is `missing`; both get their row, with the fault in it.
@@ -13,19 +14,27 @@ import type { Extraction } from '../extract/extract.ts'
 import { findModule } from '../extract/module-path.ts'
 import { type ExtractPool, type ExtractTask, storeReader } from '../extract/pool.ts'
 import { type OwnExtractor, openExtractPools } from '../extract/pools.ts'
+import type { Answer, ObjectStores } from '../service/objects/ask.ts'
 import type { Labels } from '../service/objects/labels/labels.ts'
 import type { KeptFacts } from '../service/objects/redo.ts'
 import { openFileStore } from '../store/file.ts'
-import type { Store } from '../store/store.ts'
+import type { BucketStore, Store } from '../store/store.ts'
 import type { Config } from './config.ts'
 import type { KnownDirectories } from './known-directories.ts'
 import { labelSubject, onnxExtractor } from './labels.ts'
+import { askAbout, type Describing, locate, remoteReader } from './remote-bucket.ts'
+import { bucketSettings } from './watched.ts'
 
 type Bucket =
   /** A directory kept in step; its events carry the etags of this store. */
   | { kind: 'directory'; store: Store }
   /** Recorded objects, whose events carry the etags of the store that they were recorded from. */
   | { kind: 'recorded'; store: Store }
+  /** A bucket of an object store. */
+  | { kind: 'remote'; store: BucketStore; describing: Describing }
+
+/** Opens a bucket through the connection of that name. @throws Fault */
+export type OpenBucket = (bucket: string, connection: string) => BucketStore | Promise<BucketStore>
 
 /** The workers, with the extractors that the configuration names. @throws Fault `invalid` when one cannot be used */
 export async function openExtractors(
@@ -61,27 +70,29 @@ export async function openExtractors(
   })
 }
 
-export class Buckets {
-  readonly #pool: ExtractPool
-  readonly #directories: KnownDirectories
-  readonly #labels: { service: Labels; image: 's3' | 'bytes' | undefined } | null
+export interface BucketsParts {
+  pool: ExtractPool
+  directories: KnownDirectories
+  /** The service that labels pictures, and how it is told of them. */
+  labels: { service: Labels; image: 's3' | 'bytes' | undefined } | null
+  /** Of object stores. */
+  configured: Config['objects']['buckets']
+  open: OpenBucket
+}
+
+export class Buckets implements ObjectStores {
+  readonly #parts: BucketsParts
   readonly #buckets = new Map<string, Bucket>()
   #objectsRoot: string | null = null
 
-  /** @param labels the service that labels pictures, and how it is told of them */
-  constructor(
-    pool: ExtractPool,
-    directories: KnownDirectories,
-    labels: { service: Labels; image: 's3' | 'bytes' | undefined } | null = null,
-  ) {
-    this.#pool = pool
-    this.#directories = directories
-    this.#labels = labels
+  constructor(parts: BucketsParts) {
+    this.#parts = parts
   }
 
   /** Names and versions of the extractors that objects of these buckets go through. */
   get extractors(): readonly { name: string; version: number }[] {
-    return [...this.#pool.extractors, ...(this.#labels === null ? [] : [this.#labels.service.extractor])]
+    const { pool, labels } = this.#parts
+    return [...pool.extractors, ...(labels === null ? [] : [labels.service.extractor])]
   }
 
   /**
@@ -98,13 +109,13 @@ export class Buckets {
       onSkip: (file, reason) => onSkip(path.relative(store.root, file), reason),
     })
     this.#buckets.set(bucket, { kind: 'directory', store })
-    await this.#directories.remember(bucket, root)
+    await this.#parts.directories.remember(bucket, root)
     return store
   }
 
   /** The directory that the bucket stood for until now, if it was one. */
   directoryOf(bucket: string): string | undefined {
-    return this.#directories.rootOf(bucket)
+    return this.#parts.directories.rootOf(bucket)
   }
 
   /** Recorded objects: bucket B's key K is the file `<root>/B/K`, or `<root>/B/K@<version>` for a version of its own. */
@@ -112,42 +123,86 @@ export class Buckets {
     this.#objectsRoot = path.resolve(root)
   }
 
+  /** The bucket of an object store; null: the configuration names none. @throws Fault when it cannot be opened */
+  async remote(name: string): Promise<BucketStore | null> {
+    const settings = this.#remoteSettings(name)
+    if (settings === undefined) return null
+    const known = this.#buckets.get(name)
+    if (known?.kind === 'remote') return known.store
+    const store = await this.#parts.open(name, settings.s3)
+    this.#remember(name, { kind: 'remote', store, describing: settings.describe })
+    return store
+  }
+
+  asks(name: string): boolean {
+    return (this.#remoteSettings(name)?.describe ?? 'none') !== 'none'
+  }
+
+  async ask(creation: ObjectEvent): Promise<Answer> {
+    try {
+      const store = await this.remote(creation.bucket)
+      const describing = this.#remoteSettings(creation.bucket)?.describe ?? 'none'
+      return store === null ? { kind: 'gone' } : await askAbout(store, creation, describing)
+    } catch (error) {
+      return { kind: 'failed', fault: { code: 'unavailable', message: messageOf(error) } }
+    }
+  }
+
   /**
    * Facts of the object that a `create` event names. Never throws for what is wrong with the object.
+   * @param event where it has size and etag, by itself or from what the store has said, the store is not asked for them again
    * @param kept of its row as it is: labels that hold are taken from there
    */
   async extract(event: ObjectEvent, kept?: KeptFacts): Promise<Extraction> {
-    const bucket = await this.#bucketOf(event)
-    if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
+    let bucket: Bucket | null
     let found: Found | Extraction
     try {
-      found = await taskOf(bucket, event)
+      bucket = await this.#bucketOf(event)
+      if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
+      found = await (bucket.kind === 'remote' ? remoteTask(bucket.store, event) : taskOf(bucket, event))
     } catch (error) {
       return unread('unavailable', messageOf(error))
     }
     if ('faults' in found) return found
-    const extraction = await this.#pool.extract(found.task)
-    if (this.#labels === null) return extraction
-    const { service, image } = this.#labels
+    const { pool, labels } = this.#parts
+    const extraction = await pool.extract(found.task)
+    if (labels === null) return extraction
     const { store } = bucket
     const { sizeBytes } = found.task
-    const subject = labelSubject({ event, store, etag: found.pin, sizeBytes, isInS3: image === 's3' })
-    return service.added(subject, extraction, kept)
+    const subject = labelSubject({ event, store, etag: found.pin, sizeBytes, isInS3: labels.image === 's3' })
+    return labels.service.added(subject, extraction, kept)
   }
 
   async #bucketOf({ bucket: name, source }: ObjectEvent): Promise<Bucket | null> {
     const attached = this.#buckets.get(name)
     if (attached !== undefined) return attached
-    const directory = source === 'directory' ? this.#directories.rootOf(name) : undefined
+    const directory = source === 'directory' ? this.#parts.directories.rootOf(name) : undefined
     if (directory !== undefined) return this.#openBucket(name, 'directory', directory)
+    if ((await this.remote(name)) !== null) return this.#buckets.get(name) ?? null
     if (this.#objectsRoot === null) return null
     const root = path.join(this.#objectsRoot, name)
     // A bucket name is one part of a path; anything else would leave the folder.
     return path.dirname(root) === this.#objectsRoot ? this.#openBucket(name, 'recorded', root) : null
   }
 
+  /** A directory that was made a bucket of that name stays it. */
+  #remoteSettings(name: string) {
+    const known = this.#buckets.get(name)
+    const isLocal =
+      known === undefined ? this.#parts.directories.rootOf(name) !== undefined : known.kind === 'directory'
+    return isLocal ? undefined : bucketSettings(this.#parts.configured, name)
+  }
+
+  /** Names come from events: of buckets that nobody named, the oldest is forgotten. */
+  #remember(name: string, bucket: Bucket): void {
+    this.#buckets.set(name, bucket)
+    if (this.#buckets.size <= limits.bucketsOpenMax) return
+    const oldest = [...this.#buckets].find(([, { kind }]) => kind === 'remote')
+    if (oldest !== undefined) this.#buckets.delete(oldest[0])
+  }
+
   /** Null while the folder is not there: it may come, and is looked for again. */
-  async #openBucket(name: string, kind: Bucket['kind'], root: string): Promise<Bucket | null> {
+  async #openBucket(name: string, kind: 'directory' | 'recorded', root: string): Promise<Bucket | null> {
     const options = kind === 'recorded' ? ({ root, etag: 'md5', versions: true } as const) : { root }
     const store = await openFileStore(options).catch(() => null)
     if (store === null) return null
@@ -165,7 +220,28 @@ interface Found {
   pin: string
 }
 
-async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<Found | Extraction> {
+async function remoteTask(store: BucketStore, event: ObjectEvent): Promise<Found | Extraction> {
+  const { bucket, key, versionId } = event
+  let { sizeBytes, etag } = event
+  if (sizeBytes === undefined || etag === undefined) {
+    const found = await locate(store, event)
+    if (found.kind === 'missing') return unread('missing', `${bucket}/${key} is not there`)
+    if (found.kind === 'superseded') return unread('superseded', isAnother(event))
+    sizeBytes = found.info.sizeBytes
+    etag = found.info.etag
+  }
+  const read = remoteReader(store, event, { sizeBytes, etag })
+  return { pin: etag, task: { bucket, key, versionId, sizeBytes, etag, read } }
+}
+
+function isAnother({ bucket, key }: ObjectEvent): string {
+  return `${bucket}/${key} is no longer the object that the event tells of`
+}
+
+async function taskOf(
+  { kind, store }: Exclude<Bucket, { kind: 'remote' }>,
+  event: ObjectEvent,
+): Promise<Found | Extraction> {
   const { bucket, key, versionId, etag } = event
   const version = versionId === NULL_VERSION ? {} : { versionId }
   const info = await store.head(key, version)
@@ -176,7 +252,7 @@ async function taskOf({ kind, store }: Bucket, event: ObjectEvent): Promise<Foun
     comparable && etag !== undefined
       ? info.etag !== etag
       : event.sizeBytes !== undefined && info.sizeBytes !== event.sizeBytes
-  if (differs) return unread('superseded', `${bucket}/${key} is no longer the object that the event tells of`)
+  if (differs) return unread('superseded', isAnother(event))
   const subject = { bucket, key, versionId, sizeBytes: info.sizeBytes, ...(etag === undefined ? {} : { etag }) }
   const pin = info.etag
   if (kind === 'directory') return { pin, task: { ...subject, file: { path: await store.localFile(key), stamp: pin } } }

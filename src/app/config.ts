@@ -21,7 +21,7 @@ import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { objectSourceSettings } from './object-source-settings.ts'
 import { secretNotes } from './object-sources.ts'
 import { tableProblems } from './object-tables.ts'
-import { s3Notes, s3Problems } from './s3-connections.ts'
+import { DEFAULT_CONNECTION, s3Notes, s3Problems } from './s3-connections.ts'
 import { warehouseProblems } from './warehouse.ts'
 
 const tableSettings = z.strictObject({
@@ -79,6 +79,20 @@ const extractor = z.strictObject({
   workers: z.int().min(1).max(64).optional(),
   /** What it may take for one object. */
   limits: extractorLimits.optional(),
+})
+
+const bucket = z.strictObject({
+  /** Name of the connection in `s3`. */
+  s3: z.string().default(DEFAULT_CONNECTION),
+  /** Only objects whose keys begin so. */
+  prefix: z.string().default(''),
+  /** No objects whose keys begin so. */
+  exclude: z
+    .array(z.string().min(1, 'expected the beginning of keys, got an empty one, which is that of every key'))
+    .max(limits.excludedPrefixesMax)
+    .default([]),
+  /** What the store is asked of each object beside its bytes: `all`, `head` (all but tags), `none`. */
+  describe: z.enum(['all', 'head', 'none']).default('all'),
 })
 
 const CONNECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
@@ -162,6 +176,8 @@ const schema = z.strictObject({
     .strictObject({
       content: content.prefault({}),
       schema: flatSchema.optional(),
+      /** Buckets of object stores by name; `*`: all that events name and that are not named here. See docs/buckets.md. */
+      buckets: z.record(z.string().min(1), bucket).default({}),
       tables: z
         .strictObject({
           content: tableSettings.prefault({}),
@@ -292,7 +308,12 @@ function meaningProblems(config: Config): string[] {
       problems.push('objects.schema: give either objects.content.columns or this')
     objects.content = flatContent(objects.schema, problems)
   }
-  problems.push(...s3Problems(config.s3), ...warehouseProblems(config), ...tableProblems(config))
+  problems.push(
+    ...s3Problems(config.s3),
+    ...bucketProblems(config),
+    ...warehouseProblems(config),
+    ...tableProblems(config),
+  )
   for (const [name, settings] of Object.entries(config.streams)) {
     try {
       parseStream(name, settings)
@@ -336,6 +357,14 @@ function sharedGroups({ sources, objects }: Config): string[] {
 
 function shared(one: readonly string[], other: readonly string[]): string[] {
   return one.filter((item) => other.includes(item))
+}
+
+function bucketProblems({ objects, s3 }: Config): string[] {
+  return Object.entries(objects.buckets).flatMap(([name, { s3: connection }]) =>
+    connection === DEFAULT_CONNECTION || Object.hasOwn(s3, connection)
+      ? []
+      : `objects.buckets.${name}.s3: there is no connection "${connection}" in s3`,
+  )
 }
 
 /** The input with the streams of its context among its own. */

@@ -212,6 +212,7 @@ const UNKNOWN = {
   is_bucket_key_enabled: null,
   kms_key_arn: null,
   checksum_algorithm: null,
+  content_type: null,
 }
 
 function journalRow(event: ObjectEvent): SqlRow {

@@ -19,12 +19,13 @@ import { Room } from '../service/objects/sources/room.ts'
 import type { ObjectSources } from '../service/objects/sources/sources.ts'
 import { openVersionStore, type VersionNames, type VersionStore } from '../service/objects/version-store.ts'
 import { parseStream, type Sources, Streams } from '../service/streams/streams.ts'
+import { openS3Store } from '../store/s3.ts'
 import { TableFeed } from '../table/feed.ts'
 import type { FeedEvent, TableDefinition } from '../table/table.ts'
 import { ensureTable } from '../table/table-setup.ts'
 import { UpkeepLoop } from '../table/upkeep-loop.ts'
 import { TableWriter } from '../table/writer.ts'
-import { Buckets, openExtractors } from './buckets.ts'
+import { Buckets, type OpenBucket, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
 import { type Home, heldHome, requireNoLoss } from './home.ts'
@@ -36,9 +37,11 @@ import { openObjectSources } from './object-sources.ts'
 import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { withContent } from './reload.ts'
+import { s3Connection } from './s3-connections.ts'
 import { openSources } from './sources.ts'
 import { quickDamageOf, stateTrouble } from './state-trouble.ts'
 import type { SentRequest } from './warehouse.ts'
+import { watchedObjects } from './watched.ts'
 
 export interface EngineOptions {
   home: Home
@@ -51,6 +54,8 @@ export interface EngineOptions {
   onProgress?: (counts: ObjectsCounts) => void
   /** Told of every request to S3. */
   onRequest?: (request: SentRequest) => void
+  /** Opens buckets of object stores in another way than by the connections of the configuration: for tests. */
+  openBucket?: OpenBucket
 }
 
 export interface Engine extends Reader {
@@ -190,7 +195,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const labels = await openLabels(config, home, clock, (text) => options.onNotice?.(text))
     closers.push(() => labels?.close())
     const image = config.objects.labels?.type === 'rekognition' ? config.objects.labels.image : undefined
-    const buckets = new Buckets(pool, directories, labels === null ? null : { service: labels, image })
+    const buckets = new Buckets({
+      pool,
+      directories,
+      labels: labels === null ? null : { service: labels, image },
+      configured: config.objects.buckets,
+      open:
+        options.openBucket ??
+        ((bucket, connection) => openS3Store({ connection: s3Connection(config, connection), bucket, clock })),
+    })
     const objects = new ObjectsService({
       objects: objectsLog,
       journal: part('journal').log,
@@ -201,6 +214,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       clock,
       mapping: tables.mapping,
       extract: (event, kept) => buckets.extract(event, kept),
+      stores: buckets,
+      watches: watchedObjects(config, []),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 

@@ -176,6 +176,13 @@ export const limits = {
   reextractPartMs: 15_000,
   reextractStatementMs: 600_000,
   reextractWaitingMax: 20_000,
+  /** Objects that stores are asked about at once. */
+  describesAtOnce: 32,
+  /** Bytes fetched of a remote object behind those that were asked for, while it is read in order. */
+  readAheadBytes: 256 * KiB,
+  /** Buckets of object stores that are held open, and prefixes of keys that one may exclude. */
+  bucketsOpenMax: 1_000,
+  excludedPrefixesMax: 1_000,
 
   /**
    * Labels by a service: bytes of a picture sent along, of one that it reads from S3, and of one that is made smaller first, by its side,

@@ -85,7 +85,9 @@ class MemoryBucketAdapter implements MemoryBucket {
 
   async head(key: string, options: { versionId?: string } = {}): Promise<ObjectInfo | null> {
     const found = this.#find(key, options.versionId)
-    return found === undefined || found.marker ? null : this.#infoOf(found)
+    if (found === undefined || found.marker) return null
+    const tagCount = Object.keys(found.tags).length
+    return { ...this.#infoOf(found), ...(tagCount > 0 && { tagCount }) }
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {

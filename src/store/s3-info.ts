@@ -42,6 +42,7 @@ export function infoOfHead(key: string, head: HeadObjectCommandOutput): ObjectIn
     ...(head.Metadata !== undefined && { userMetadata: userMetadataOf(head.Metadata) }),
     ...(checksumAlgorithm !== undefined && { checksumAlgorithm }),
     ...(encryptionStatus !== undefined && { encryptionStatus }),
+    ...(head.TagCount !== undefined && head.TagCount > 0 && { tagCount: head.TagCount }),
     ...(head.BucketKeyEnabled !== undefined && { isBucketKeyEnabled: head.BucketKeyEnabled }),
     ...(head.SSEKMSKeyId !== undefined && { kmsKeyArn: head.SSEKMSKeyId }),
   }

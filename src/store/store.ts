@@ -19,6 +19,8 @@ export interface ObjectInfo {
   userMetadata?: Record<string, string>
   /** Only where they are told beside the object: `head` of a bucket does not ask for them, `BucketStore.tags` does. */
   tags?: Record<string, string>
+  /** How many tags an object of a bucket has, from `head`; absent: none, or not told. */
+  tagCount?: number
   /** `CRC32`, `CRC32C`, `CRC64NVME`, `SHA1` or `SHA256`: of the checksum kept with the object, if there is one. */
   checksumAlgorithm?: string
   encryptionStatus?: EncryptionStatus

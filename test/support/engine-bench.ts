@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { OpenBucket } from '../../src/app/buckets.ts'
 import { type ConfigInput, parseConfig } from '../../src/app/config.ts'
 import { type Engine, openEngine } from '../../src/app/engine.ts'
 import { homeAt } from '../../src/app/home.ts'
@@ -35,6 +36,8 @@ export class EngineBench {
   readonly dir: string
   /** What the engine told of since it was opened last. */
   notices: string[] = []
+  /** Opens buckets of object stores that the configuration names; used from the next start on. */
+  openBucket: OpenBucket | null = null
   #config: ConfigInput
   #engine: Engine | null = null
 
@@ -79,7 +82,8 @@ export class EngineBench {
     const parsed = parseConfig({ ...config, objects: { workers: 1, ...config.objects } }, 'the configuration')
     this.notices = []
     const onNotice = (text: string) => void this.notices.push(text)
-    this.#engine = await openEngine({ home, config: parsed, configDir: this.dir, onNotice })
+    const open = this.openBucket === null ? {} : { openBucket: this.openBucket }
+    this.#engine = await openEngine({ home, config: parsed, configDir: this.dir, onNotice, ...open })
     this.#engine.buckets.attachObjects(this.objectsDir)
     return this
   }
@@ -139,6 +143,21 @@ export class EngineBench {
 
   async close(): Promise<void> {
     await this.stop().finally(() => rm(this.dir, { recursive: true, force: true }))
+  }
+}
+
+/** A bench whose engine finds the buckets of object stores that the configuration names in these stores. */
+export async function withBuckets(
+  config: ConfigInput,
+  openBucket: OpenBucket,
+  work: (bench: EngineBench) => Promise<void>,
+): Promise<void> {
+  const bench = await EngineBench.prepare()
+  try {
+    bench.openBucket = openBucket
+    await work(await bench.restart(config))
+  } finally {
+    await bench.close()
   }
 }
 

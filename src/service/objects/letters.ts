@@ -1,6 +1,7 @@
-/** What extractors could not read of an object, as dead letters. */
+/** What extractors could not read of an object and what its store did not answer, as dead letters. */
 import type { ExtractFault } from '../../extract/extract.ts'
 import type { DeadLetter } from '../deadletter/deadletter.ts'
+import type { AskFault } from './ask.ts'
 import type { Unread } from './version-store.ts'
 
 export function lettersOf({ event, letters }: Unread): DeadLetter[] {
@@ -19,4 +20,12 @@ export function toldFaults(faults: readonly ExtractFault[]): Unread['letters'] {
   return faults.flatMap(({ extractor, kind, message }) =>
     kind === 'waiting' ? [] : [{ code: kind, reason: `${extractor}: ${message}` }],
   )
+}
+
+/** The code of letters of objects whose store did not answer. */
+export const UNDESCRIBED = 'undescribed'
+
+/** What a store did not answer of an object. */
+export function askLetter({ code, message }: AskFault): Unread['letters'][number] {
+  return { code: UNDESCRIBED, reason: `describe: ${code}: ${message}` }
 }

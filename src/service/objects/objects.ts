@@ -4,8 +4,9 @@
  * `accept` makes events durable in the `objects` log. The stage then reads that log in windows and, per window,
  *   1. merges the events into what is known of each object version (`version-state.ts`): this decides what is newest,
  *      late or repeated, whatever the order of arrival;
- *   2. extracts the bytes of versions whose newest event is in the window (older ones are superseded: hot keys fold);
- *   3. appends to the journal's, inventory's and content table's logs; each change carries the offset of its event.
+ *   2. asks the stores of versions that changed for what their events do not carry (`ask.ts`);
+ *   3. extracts the bytes of versions whose newest event is in the window (older ones are superseded: hot keys fold);
+ *   4. appends to the journal's, inventory's and content table's logs; each change carries the offset of its event.
  *
  * Crash story: on start the stage goes back to the last position that all three logs are known to have passed and passes
  * the rest on again. Merging is idempotent, and so are the tables: a change passed on twice is the same row.
@@ -20,13 +21,15 @@ import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges, appendTexts } from './append.ts'
+import { type AskFault, Asking, type ObjectStores } from './ask.ts'
 import type { Difference } from './compare.ts'
-import { lettersOf, toldFaults } from './letters.ts'
+import { descriptionEvent, type ObjectFacts } from './description.ts'
+import { askLetter, lettersOf, toldFaults, UNDESCRIBED } from './letters.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
 import { type KeptFacts, type Redone, redo } from './redo.ts'
-import { contentRow, inventoryRow, journalRow, metadataOf, versionKey } from './rows.ts'
-import { isSameTip } from './version-order.ts'
-import { type Effect, type VersionState, visible } from './version-state.ts'
+import { contentRow, inventoryRow, journalRow, type Known, metadataOf, versionKey } from './rows.ts'
+import { isSameEvent, isSameTip } from './version-order.ts'
+import { type Effect, isUntold, shownDescription, type VersionState, visible } from './version-state.ts'
 import type { AppliedEvent, VersionStore } from './version-store.ts'
 
 export type { ObjectSourceStatus, ObjectSources, Webhook } from './sources/sources.ts'
@@ -42,9 +45,14 @@ export interface ObjectsParts {
   mapping: ContentMapping
   /**
    * Facts of the bytes that a `create` event names. Never throws for what is wrong with the object.
+   * @param event with what else is known of the object
    * @param kept of its row as it is: what costs much and holds still is taken from there
    */
   extract: (event: ObjectEvent, kept?: KeptFacts) => Promise<Extraction>
+  /** Stores that can be asked about objects; absent: events are all that is known of them. */
+  stores?: ObjectStores
+  /** Objects that events are taken of; absent: all. */
+  watches?: (event: ObjectEvent) => boolean
   onProgress?: (counts: ObjectsCounts) => void
 }
 
@@ -53,6 +61,8 @@ export type VersionKey = Pick<ObjectEvent, 'bucket' | 'key' | 'versionId'>
 /** Totals since the service was opened. */
 export interface ObjectsCounts {
   events: number
+  /** Left out when they came: of objects that are not watched. */
+  excluded: number
   byEffect: Record<Effect, number>
   extracted: number
   extractFaults: number
@@ -70,6 +80,7 @@ export class ObjectsService {
   readonly #redoing = new Set<Promise<unknown>>()
   #held: Promise<void> | null = null
   readonly #stop = new AbortController()
+  readonly #asking: Asking
   readonly counts: ObjectsCounts
   #position: number
   #moved = Promise.withResolvers<void>()
@@ -79,9 +90,11 @@ export class ObjectsService {
     this.#parts = parts
     this.#mapping = parts.mapping
     this.#map = compileMapping(parts.mapping)
+    this.#asking = new Asking({ ...parts, stores: parts.stores ?? NO_STORES })
     this.#position = Math.max(parts.versions.emitted, parts.objects.start)
     this.counts = {
       events: 0,
+      excluded: 0,
       byEffect: { newest: 0, duplicate: 0, late: 0, update: 0, ignored: 0 },
       extracted: 0,
       extractFaults: 0,
@@ -90,9 +103,12 @@ export class ObjectsService {
     }
   }
 
-  /** Makes events durable and gives the offset after the last. */
+  /** Makes events durable, but for those of objects that are not watched, and gives the offset after the last. */
   async accept(events: readonly ObjectEvent[]): Promise<number> {
-    await appendTexts(this.#parts.objects, events.map(objectEventText))
+    const { watches } = this.#parts
+    const taken = watches === undefined ? events : events.filter(watches)
+    this.counts.excluded += events.length - taken.length
+    await appendTexts(this.#parts.objects, taken.map(objectEventText))
     return this.#parts.objects.end
   }
 
@@ -131,18 +147,28 @@ export class ObjectsService {
   }
 
   /**
-   * Passes on what is known of these versions as it is now, their bytes read anew: for replays. Versions that are not
-   * known are left out. Returns how many still had something that could not be read. Not while the stage is running.
+   * Passes on what is known of these versions as it is now, their stores asked and their bytes read anew: for replays. What a
+   * store says comes as an event of its own. Versions that are not known are left out. Returns how many still had something that
+   * could not be read or learned. Not while the stage is running.
    */
   async refresh(versions: readonly VersionKey[]): Promise<number> {
     const faultsBefore = this.counts.extractFaults
     for (const { bucket, key, versionId } of versions) {
       const state = this.#parts.versions.get(bucket, key, versionId)
       if (state === null) continue
-      await appendChanges(this.#parts.inventory, [inventoryChange(this.#position, state)])
-      await appendChanges(this.#parts.content, [await this.#contentOf(this.#position, state)])
+      const fault = await this.#askLate(state)
+      await appendChanges(this.#parts.inventory, [this.#inventoryChange(this.#position, state)])
+      await appendChanges(this.#parts.content, [await this.#contentOf(this.#position, state, fault)])
     }
     return this.counts.extractFaults - faultsBefore
+  }
+
+  async #askLate(state: VersionState): Promise<AskFault | undefined> {
+    const { event, present, isDeleteMarker } = visible(state)
+    if (!present || isDeleteMarker || !this.#asking.asks(event.bucket)) return undefined
+    const { description, fault } = await this.#asking.describe(state)
+    if (description !== null) await this.accept([descriptionEvent(event, description)])
+    return fault
   }
 
   /**
@@ -156,8 +182,9 @@ export class ObjectsService {
       const state = this.#parts.versions.get(bucket, key, versionId)
       if (state === null) continue
       const { event } = visible(state)
-      if (journal) await appendChanges(this.#parts.journal, [{ input, op: 'upsert', row: journalRow(event) }])
-      if (inventory) await appendChanges(this.#parts.inventory, [inventoryChange(input, state)])
+      const row = () => journalRow(event, this.#known(event, state))
+      if (journal) await appendChanges(this.#parts.journal, [{ input, op: 'upsert', row: row() }])
+      if (inventory) await appendChanges(this.#parts.inventory, [this.#inventoryChange(input, state)])
       if (content) await appendChanges(this.#parts.content, [await this.#contentOf(input, state)])
     }
     return this.counts.extractFaults - faultsBefore
@@ -232,18 +259,22 @@ export class ObjectsService {
     const applied = versions.applyBatch(events)
     for (const { effect } of applied) this.counts.byEffect[effect]++
 
-    const touched = lastOfEachVersion(applied)
+    const { applied: touched, faults } = await this.#asking.complete(lastOfEachVersion(applied), this.#position)
+    const states = new Map(touched.map(({ event, state }) => [versionOf(event), state]))
     await appendChanges(
       this.#parts.journal,
-      events.map(({ offset, event }) => ({ input: offset, op: 'upsert', row: journalRow(event) })),
+      events.map(({ offset, event }) => {
+        const known = this.#known(event, states.get(versionOf(event)))
+        return { input: offset, op: 'upsert', row: journalRow(event, known) }
+      }),
     )
     await appendChanges(
       this.#parts.inventory,
       touched
         .filter((version) => version.changedOffset >= this.#position)
-        .map(({ offset, state }) => inventoryChange(offset, state)),
+        .map(({ offset, state }) => this.#inventoryChange(offset, state)),
     )
-    await appendChanges(this.#parts.content, await this.#contentChanges(touched))
+    await appendChanges(this.#parts.content, await this.#contentChanges(touched, faults))
     versions.setEmitted(end)
     // What was passed on before this window is on disk with this window's merge; only that is let go.
     await objects.trim(this.#position)
@@ -254,16 +285,38 @@ export class ObjectsService {
     this.#parts.onProgress?.(this.counts)
   }
 
-  /** Changes of the content table for versions whose deciding event is in this window. */
-  async #contentChanges(touched: readonly AppliedEvent[]): Promise<TableChangeEntry[]> {
-    const decided = touched.filter(({ tipOffset }) => tipOffset >= this.#position)
-    return Promise.all(decided.map(({ offset, state }) => this.#contentOf(offset, state)))
+  /** What the store said that belongs to the record of this event. */
+  #known(event: ObjectEvent, state: VersionState | undefined): Known {
+    if (!this.#asking.asks(event.bucket)) return 'unasked'
+    const description = state === undefined ? undefined : shownDescription(state)
+    if (state === undefined || description === undefined) return 'unanswered'
+    return event.kind === 'update' || isSameEvent(visible(state).event, event) ? description : 'unanswered'
   }
 
-  async #contentOf(input: number, state: VersionState): Promise<TableChangeEntry> {
-    const { event, present, isDeleteMarker } = visible(state)
+  #inventoryChange(input: number, state: VersionState): TableChangeEntry {
+    const version = visible(state)
+    if (!version.present) return { input, op: 'delete', row: versionKey(version.event, 'version_id') }
+    return { input, op: 'upsert', row: inventoryRow(version, this.#asking.asks(version.event.bucket)) }
+  }
+
+  /** Changes of the content table for versions whose deciding event is in this window. */
+  async #contentChanges(
+    touched: readonly AppliedEvent[],
+    faults: ReadonlyMap<number, AskFault>,
+  ): Promise<TableChangeEntry[]> {
+    const changes = touched.map(async ({ offset, state, tipOffset, changedOffset }, at) => {
+      const fault = faults.get(at)
+      if (tipOffset >= this.#position) return [await this.#contentOf(offset, state, fault)]
+      if (changedOffset >= this.#position) await this.#noteAsked(state, fault)
+      return []
+    })
+    return (await Promise.all(changes)).flat()
+  }
+
+  async #contentOf(input: number, state: VersionState, fault?: AskFault): Promise<TableChangeEntry> {
+    const { event, present, isDeleteMarker, facts } = visible(state)
     await this.#settleOlder(event)
-    if (present && !isDeleteMarker) return this.#contentChange(event, input)
+    if (present && !isDeleteMarker) return this.#contentChange(event, facts, input, fault)
     return { input, op: 'delete', row: versionKey(event, 'versionId') }
   }
 
@@ -276,10 +329,16 @@ export class ObjectsService {
     versions.setUnread(event, null)
   }
 
-  async #contentChange(event: ObjectEvent, input: number): Promise<TableChangeEntry> {
-    const extraction = await this.#parts.extract(event)
-    const change = this.#changeOf(event, extraction, input)
-    const letters = toldFaults(extraction.faults)
+  async #contentChange(
+    event: ObjectEvent,
+    facts: ObjectFacts | undefined,
+    input: number,
+    fault: AskFault | undefined,
+  ): Promise<TableChangeEntry> {
+    const whole = { ...facts, ...event }
+    const extraction = await this.#parts.extract(whole)
+    const change = this.#changeOf(whole, extraction, input)
+    const letters = [...toldFaults(extraction.faults), ...(fault === undefined ? [] : [askLetter(fault)])]
     if (letters.length > 0) {
       this.counts.extractFaults++
       await this.#parts.deadLetters.add(lettersOf({ event, letters }))
@@ -296,19 +355,39 @@ export class ObjectsService {
     this.counts.castErrors += mapped.castErrors.length
     return { input, op: 'upsert', row: contentRow(event, metadata, mapped, this.#mapping.includeRawMetadata) }
   }
+
+  /** The letter of an object whose tags changed: it is there while they are not known. */
+  async #noteAsked(state: VersionState, fault: AskFault | undefined): Promise<void> {
+    const { versions, deadLetters } = this.#parts
+    const { event } = visible(state)
+    const before = versions.unread(event)
+    const others = before?.letters.filter(({ code }) => code !== UNDESCRIBED) ?? []
+    const isOpen = before !== null && others.length < before.letters.length
+    if (fault !== undefined) {
+      const letter = askLetter(fault)
+      this.counts.extractFaults++
+      const of = before?.event ?? event
+      await deadLetters.add(lettersOf({ event: of, letters: [letter] }))
+      versions.setUnread(event, { event: of, letters: [...others, letter] })
+    } else if (isOpen && !isUntold(state)) {
+      const settled = before.letters.filter(({ code }) => code === UNDESCRIBED)
+      await deadLetters.settle(lettersOf({ event: before.event, letters: settled }))
+      versions.setUnread(event, others.length === 0 ? null : { event: before.event, letters: others })
+    }
+  }
 }
 
-function inventoryChange(input: number, state: VersionState): TableChangeEntry {
-  const version = visible(state)
-  if (!version.present) return { input, op: 'delete', row: versionKey(version.event, 'version_id') }
-  return { input, op: 'upsert', row: inventoryRow(version) }
+const NO_STORES: ObjectStores = { asks: () => false, ask: async () => ({ kind: 'gone' }) }
+
+function versionOf({ bucket, key, versionId }: ObjectEvent): string {
+  return JSON.stringify([bucket, key, versionId])
 }
 
 /** Per version the last event applied, in the order of offsets. */
 function lastOfEachVersion(applied: readonly AppliedEvent[]): AppliedEvent[] {
   const last = new Map<string, AppliedEvent>()
   for (const one of applied) {
-    const id = JSON.stringify([one.event.bucket, one.event.key, one.event.versionId])
+    const id = versionOf(one.event)
     last.delete(id)
     last.set(id, one)
   }

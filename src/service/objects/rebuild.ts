@@ -17,6 +17,7 @@ import type { LoadedTable } from '../../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../../iceberg/file/file.ts'
 import { planScan } from '../../iceberg/scan/plan.ts'
 import { scanRelation } from '../../iceberg/scan/relation.ts'
+import { currentSchema } from '../../iceberg/spec/schema.ts'
 import { openVersionStore } from './version-store.ts'
 
 export interface RebuildParts {
@@ -53,8 +54,12 @@ export async function rebuildVersions(parts: RebuildParts): Promise<number> {
 }
 
 async function* recordedEvents({ session, io, journal, inventory }: RebuildParts): AsyncGenerator<ObjectEvent[]> {
-  const relation = async (table: LoadedTable) =>
-    (await scanRelation(session, io, await planScan(io, table.metadata), {})).sql
+  const relation = async (table: LoadedTable) => {
+    const { sql } = await scanRelation(session, io, await planScan(io, table.metadata), {})
+    // Tables of before the column was there get it when their home is opened, which comes after this.
+    const hasType = currentSchema(table.metadata).fields.some(({ name }) => name === 'content_type')
+    return hasType ? sql : `SELECT *, NULL::VARCHAR AS content_type FROM (${sql})`
+  }
   let page: ObjectEvent[] = []
   for await (const rows of session.pages(eventsSql(await relation(journal), await relation(inventory)))) {
     page.push(...rows.map(recordedEvent))
@@ -77,7 +82,7 @@ const DIRECTORY_ETAG = '^[0-9a-f]+-[0-9a-f]+-[0-9a-f]+$'
  */
 function eventsSql(journal: string, inventory: string): string {
   const common = `${VERSION}, sequence_number, is_delete_marker, size, e_tag, storage_class, is_multipart, encryption_status,
-    is_bucket_key_enabled, kms_key_arn, checksum_algorithm, object_tags, user_metadata`
+    is_bucket_key_enabled, kms_key_arn, checksum_algorithm, object_tags, user_metadata, content_type`
   return `WITH j AS (${journal}), i AS (${inventory}),
     events AS (
       SELECT ${common}, record_type, record_timestamp, requester, source_ip_address, request_id FROM j
@@ -123,6 +128,7 @@ export function recordedEvent(row: DuckRow): ObjectEvent {
     isBucketKeyEnabled: flag('is_bucket_key_enabled'),
     kmsKeyArn: text('kms_key_arn'),
     checksumAlgorithm: text('checksum_algorithm'),
+    contentType: text('content_type'),
     requester: text('requester'),
     sourceIpAddress: text('source_ip_address'),
     requestId: text('request_id'),

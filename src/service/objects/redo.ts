@@ -14,7 +14,7 @@ import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges } from './append.ts'
-import { lettersOf, toldFaults } from './letters.ts'
+import { lettersOf, toldFaults, UNDESCRIBED } from './letters.ts'
 import { isSameTip } from './version-order.ts'
 import { visible } from './version-state.ts'
 import type { Unread, VersionNames, VersionStore } from './version-store.ts'
@@ -60,7 +60,7 @@ export async function redo(parts: RedoParts, version: VersionNames, kept?: KeptF
   if (unread !== undefined) return { kind: 'unread', message: unread.message }
   await appendChanges(parts.content, [change])
   const letters = toldFaults(extraction.faults)
-  await settle(parts, event, { event, letters })
+  await settle(parts, event, letters)
   return { kind: 'done', faults: letters.length }
 }
 
@@ -73,13 +73,20 @@ function objectOf({ versions }: RedoParts, { bucket, key, versionId }: VersionNa
 }
 
 /** What failed before and does not any more is settled; what fails now is told. */
-async function settle({ versions, deadLetters }: RedoParts, event: ObjectEvent, now: Unread): Promise<void> {
+async function settle(
+  { versions, deadLetters }: RedoParts,
+  event: ObjectEvent,
+  failed: Unread['letters'],
+): Promise<void> {
   const before = versions.unread(event)
   const isOfSame = before !== null && isSameTip(before.event, event)
+  // What the store did not answer is not learned by reading.
+  const unanswered = isOfSame ? before.letters.filter(({ code }) => code === UNDESCRIBED) : []
+  const now = { event, letters: [...failed, ...unanswered] }
   const failing = new Set(now.letters.map(({ code }) => code))
   const over = isOfSame ? before.letters.filter(({ code }) => !failing.has(code)) : []
   if (over.length > 0) await deadLetters.settle(lettersOf({ event, letters: over }))
-  if (now.letters.length > 0) await deadLetters.add(lettersOf(now))
+  if (failed.length > 0) await deadLetters.add(lettersOf({ event, letters: failed }))
   const after = versions.unread(event)
   // A newer event may have come meanwhile, and with it what is unread of it.
   const isTaken = after !== null && !isSameTip(after.event, event)

@@ -2,7 +2,8 @@
  * What is known of one version of one object: a state into which its events are merged. Pure.
  *
  * Invariant: the state depends on the set of events merged and on nothing else, neither their order nor how often each came.
- * Every member is a maximum, a minimum or a conjunction over that set.
+ * Every member is a maximum, a minimum or a conjunction over that set. (What the store answered about the object lies beside
+ * them: `description.ts`.)
  *
  * Creations, removals and markers ("tips") compete for what the version is:
  * - by sequencer, as long as every tip so far came from one source and has a sequencer that orders;
@@ -24,6 +25,14 @@ import {
   sequenceNumber,
   sequencerOfEvent,
 } from '../../change/sequence.ts'
+import {
+  type Description,
+  describes,
+  descriptionIn,
+  isDescription,
+  newerDescription,
+  type ObjectFacts,
+} from './description.ts'
 import { compareBySequencer, compareByTime, isSameEvent } from './version-order.ts'
 
 /** Plain JSON. Members that do not apply are absent. */
@@ -40,6 +49,10 @@ export interface VersionState {
   storageClass?: Overlay<string>
   /** The newest update, as long as there is no tip. */
   pending?: ObjectEvent
+  /** Sequence number of the newest update that says that tags or class changed, but not to what. */
+  untold?: string
+  /** The newest answer of the store. */
+  described?: Description
 }
 
 /** What an update set, and the sequence number of that update. */
@@ -76,6 +89,8 @@ export interface VisibleVersion {
   event: ObjectEvent
   tags: Record<string, string> | undefined
   storageClass: string | undefined
+  /** What the store said of the object; undefined when it was not asked or did not answer. */
+  facts: ObjectFacts | undefined
   /** Of the newest event that shows: the deciding tip, or an update that lies over it. */
   sequenceNumber: string
 }
@@ -92,16 +107,19 @@ export function visible(state: VersionState): VisibleVersion {
   if (tip === undefined) {
     const event = must(state.pending, 'an event of the version')
     const sequenceNumber = must(state.update, 'the sequence number of an update')
-    return { present: false, isDeleteMarker: false, event, tags: undefined, storageClass: undefined, sequenceNumber }
+    const nothing = { tags: undefined, storageClass: undefined, facts: undefined }
+    return { present: false, isDeleteMarker: false, event, ...nothing, sequenceNumber }
   }
   const presence = presenceOf(state)
   const over = presence === 'object' ? state : {}
+  const description = shownDescription(state)
   return {
     present: presence !== 'absent',
     isDeleteMarker: presence === 'marker',
     event: tip,
-    tags: shown(over.tags, tip) ?? tip.tags,
-    storageClass: shown(over.storageClass, tip) ?? tip.storageClass,
+    tags: newest(shown(over.tags, tip), description, 'tags') ?? tip.tags,
+    storageClass: newest(shown(over.storageClass, tip), description, 'storageClass') ?? tip.storageClass,
+    facts: description?.facts,
     sequenceNumber: liesOver(over.update, tip) ? over.update : sequenceNumber(tip),
   }
 }
@@ -116,6 +134,33 @@ export function presenceOf(state: VersionState): 'object' | 'marker' | 'absent' 
 /** The newest creation or removal: what decides what the version is. */
 export function tipOf(state: VersionState): ObjectEvent | undefined {
   return state.bySequencer ?? state.byTime
+}
+
+/** The answer about what the version is now. */
+export function shownDescription(state: VersionState): Description | undefined {
+  const tip = tipOf(state)
+  const { described } = state
+  if (described === undefined || tip === undefined || presenceOf(state) !== 'object') return undefined
+  return describes(described, tip) ? described : undefined
+}
+
+/**
+ * The store is to be asked: nothing was answered about the creation yet, or its tags or class have changed since, or may have:
+ * an update at the very instant of the creation may be of what was there before.
+ */
+export function isUntold(state: VersionState): boolean {
+  const tip = tipOf(state)
+  if (tip === undefined || presenceOf(state) !== 'object') return false
+  const { described, untold } = state
+  if (described === undefined || !describes(described, tip)) return true
+  if (described.of !== undefined && described.of !== sequenceNumber(tip)) return true
+  const isNews = (at: string | undefined): at is string => liesOver(at, tip) && isNewer(at, described.covers)
+  return isNews(untold) || (isNews(state.update) && instantOfSequence(state.update) === instantOf(tip.time))
+}
+
+/** The state with what the store answered. */
+export function withDescription(state: VersionState, description: Description): VersionState {
+  return { ...state, described: newerDescription(state.described, description) }
 }
 
 function mergeTip(known: VersionState, event: ObjectEvent): Merged {
@@ -156,8 +201,9 @@ function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
   if (event.storageClass !== undefined && isNewer(at, before.storageClass?.at)) {
     state.storageClass = { at, value: event.storageClass }
   }
-  const news =
-    state.update !== before.update || state.tags !== before.tags || state.storageClass !== before.storageClass
+  if (changesUntold(event) && isNewer(at, before.untold)) state.untold = at
+  if (isDescription(event)) state.described = newerDescription(before.described, descriptionIn(event))
+  const news = (['update', 'tags', 'storageClass', 'described'] as const).some((name) => state[name] !== before[name])
   const changed = news && tip !== undefined && presenceOf(before) === 'object' && liesOver(at, tip)
   if (changed) return { state, effect: 'update', changed, decided: false }
   return { state, effect: at === before.update ? 'duplicate' : 'ignored', changed, decided: false }
@@ -202,6 +248,17 @@ export function tagsSetBy(event: ObjectEvent): Record<string, string> | undefine
   return /^(?:ObjectTagging:Delete|ObjectCreated:DeleteTagging|Object Tags Deleted)/.test(event.name) ? {} : undefined
 }
 
+/** An update that says that tags or the class changed and not to what: the store has to be asked. */
+function changesUntold(event: ObjectEvent): boolean {
+  if (isDescription(event)) return false
+  if (/^(?:ObjectTagging:Put|ObjectCreated:PutTagging|Object Tags Added)/.test(event.name))
+    return tagsSetBy(event) === undefined
+  return (
+    /^(?:ObjectTransition:|LifecycleTransition|Object Storage Class)/.test(event.name) &&
+    event.storageClass === undefined
+  )
+}
+
 function isNewer(at: string, known: string | undefined): boolean {
   return known === undefined || at > known
 }
@@ -211,6 +268,17 @@ function liesOver(at: string | undefined, tip: ObjectEvent): at is string {
   return at !== undefined && instantOfSequence(at) >= instantOf(tip.time)
 }
 
-function shown<T>(overlay: Overlay<T> | undefined, tip: ObjectEvent): T | undefined {
-  return overlay !== undefined && liesOver(overlay.at, tip) ? overlay.value : undefined
+function shown<T>(overlay: Overlay<T> | undefined, tip: ObjectEvent): Overlay<T> | undefined {
+  return overlay !== undefined && liesOver(overlay.at, tip) ? overlay : undefined
+}
+
+/** What an update told or the store answered: the answer, unless the update was not known when it was asked. */
+function newest<N extends 'tags' | 'storageClass'>(
+  overlay: Overlay<NonNullable<ObjectFacts[N]>> | undefined,
+  description: Description | undefined,
+  name: N,
+): ObjectFacts[N] | undefined {
+  const answer = description?.facts[name]
+  if (overlay === undefined || answer === undefined) return overlay?.value ?? answer
+  return isNewer(overlay.at, description?.covers) ? overlay.value : answer
 }

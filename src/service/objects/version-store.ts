@@ -17,7 +17,8 @@ import { Fault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { DatabaseSync } from '../../base/sqlite.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
-import { type Effect, merge, presenceOf, tipOf, type VersionState } from './version-state.ts'
+import type { Description } from './description.ts'
+import { type Effect, merge, presenceOf, tipOf, type VersionState, withDescription } from './version-state.ts'
 
 /** What became of one event of a batch. */
 export interface AppliedEvent {
@@ -56,6 +57,11 @@ export interface VersionStore {
   setEmitted(offset: number): void
   /** Merges events in one transaction, in their order. @returns one result per event */
   applyBatch(events: readonly { offset: number; event: ObjectEvent }[]): AppliedEvent[]
+  /**
+   * Keeps what a store answered about versions that are known, and gives their states with it. Not synced, as `setEmitted`: what
+   * is lost of it is asked again.
+   */
+  describe(answers: readonly { version: VersionNames; description: Description }[]): VersionState[]
   get(bucket: string, key: string, versionId: string): VersionState | null
   /** Every version of a key that was ever heard of, tombstones too, by version id. */
   versionsOf(bucket: string, key: string): VersionState[]
@@ -233,8 +239,11 @@ class SqliteVersionStore implements VersionStore {
   #unsynced(work: () => unknown): void {
     guard(this.#path, () => {
       this.#database.exec('PRAGMA synchronous = NORMAL')
-      work()
-      this.#database.exec('PRAGMA synchronous = FULL')
+      try {
+        work()
+      } finally {
+        this.#database.exec('PRAGMA synchronous = FULL')
+      }
     })
   }
 
@@ -256,6 +265,28 @@ class SqliteVersionStore implements VersionStore {
         throw error
       }
     })
+  }
+
+  describe(answers: readonly { version: VersionNames; description: Description }[]): VersionState[] {
+    if (answers.length === 0) return []
+    const states: VersionState[] = []
+    this.#unsynced(() => {
+      const set = this.#database.prepare('UPDATE versions SET state = ? WHERE rowid = ?')
+      this.#database.exec('BEGIN IMMEDIATE')
+      try {
+        for (const { version, description } of answers) {
+          const found = must(this.#select.get(version.bucket, version.key, version.versionId), 'a known version')
+          const state = withDescription(stateOf(found), description)
+          set.run(Buffer.from(JSON.stringify(state)), found['rowid'] as number)
+          states.push(state)
+        }
+        this.#database.exec('COMMIT')
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+        throw error
+      }
+    })
+    return states
   }
 
   #apply(rows: Map<string, Row>, offset: number, event: ObjectEvent): AppliedEvent {
