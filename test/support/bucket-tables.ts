@@ -11,11 +11,15 @@ export interface BucketRows {
   content: string[]
 }
 
-/** @param times with the times of last modification */
-export async function bucketRows(store: BucketStore, { times = true } = {}): Promise<BucketRows> {
+/** Of which versions times are compared: MinIO tells of delete markers that were asked for many at a time a little late. */
+export interface Compared {
+  markerTimes?: boolean
+}
+
+export async function bucketRows(store: BucketStore, { markerTimes = true }: Compared = {}): Promise<BucketRows> {
   const versions = await Array.fromAsync(store.listVersions())
   const objects = versions.filter(({ isDeleteMarker }) => !isDeleteMarker)
-  const rows = await Promise.all(versions.map((version) => rowOf(store, version, times)))
+  const rows = await Promise.all(versions.map((version) => rowOf(store, version, markerTimes)))
   return {
     inventory: rows.sort(byName),
     current: objects
@@ -26,19 +30,23 @@ export async function bucketRows(store: BucketStore, { times = true } = {}): Pro
   }
 }
 
-async function rowOf(store: BucketStore, version: VersionInfo, times: boolean): Promise<SqlRow> {
+async function rowOf(store: BucketStore, version: VersionInfo, markerTimes: boolean): Promise<SqlRow> {
   const { key, versionId, isDeleteMarker } = version
-  const common = { key, version_id: versionId, is_delete_marker: isDeleteMarker }
-  const modified = times ? { last_modified_ms: version.lastModifiedMs } : {}
+  const lastModifiedMs = isDeleteMarker && !markerTimes ? null : version.lastModifiedMs
+  const common = {
+    key,
+    version_id: versionId,
+    is_delete_marker: isDeleteMarker,
+    last_modified_ms: lastModifiedMs,
+  }
   const pin = { versionId }
   const head = isDeleteMarker ? null : await store.head(key, pin)
   if (head === null) {
     const nothing = { size: null, e_tag: null, storage_class: null, encryption_status: null, content_type: null }
-    return { ...common, ...modified, ...nothing, checksum_algorithm: null, object_tags: null, user_metadata: null }
+    return { ...common, ...nothing, checksum_algorithm: null, object_tags: null, user_metadata: null }
   }
   return {
     ...common,
-    ...modified,
     size: head.sizeBytes,
     e_tag: head.etag,
     storage_class: head.storageClass ?? null,
@@ -50,10 +58,15 @@ async function rowOf(store: BucketStore, version: VersionInfo, times: boolean): 
   }
 }
 
-export async function tableRows(bench: EngineBench, bucket: string, { times = true } = {}): Promise<BucketRows> {
+export async function tableRows(
+  bench: EngineBench,
+  bucket: string,
+  { markerTimes = true }: Compared = {},
+): Promise<BucketRows> {
   const where = `WHERE "bucket" = '${bucket}'`
   const inventory = await bench.sql(
-    `SELECT key, version_id, is_delete_marker, ${times ? 'epoch_ms(last_modified_date) AS last_modified_ms,' : ''}
+    `SELECT key, version_id, is_delete_marker, 
+      ${markerTimes ? '' : 'CASE WHEN NOT is_delete_marker THEN'} epoch_ms(last_modified_date) ${markerTimes ? '' : 'END'} AS last_modified_ms,
       size::INT AS size, e_tag, storage_class, encryption_status, content_type, checksum_algorithm, object_tags, user_metadata
       FROM ${TABLES.inventory} ${where}`,
   )
