@@ -17,6 +17,8 @@ export interface IngestCounts {
   late: number
   duplicates: number
   ignored: number
+  /** Events of objects that the configuration excludes. */
+  excluded: number
   problems: number
   extracted: number
   extractFaults: number
@@ -131,6 +133,7 @@ export async function ingestEvents(
 function stageCounts({ objects: { counts }, filled }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {
   return {
     events: counts.events,
+    excluded: counts.excluded,
     late: counts.byEffect.late,
     duplicates: counts.byEffect.duplicate,
     extracted: counts.extracted,

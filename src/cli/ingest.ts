@@ -173,6 +173,7 @@ const LABELS: Record<keyof IngestCounts, string> = {
   late: 'late events (an event that is newer had come before)',
   duplicates: 'repeated events',
   ignored: 'notifications without an object event',
+  excluded: 'events of objects that are excluded (objects.buckets)',
   problems: 'notifications not understood (tidewater deadletter list)',
   extracted: 'objects read',
   extractFaults: 'objects with something that could not be read (tidewater deadletter list)',
