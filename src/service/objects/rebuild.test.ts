@@ -34,6 +34,7 @@ function throughJournal(event: ObjectEvent, events: readonly ObjectEvent[]): Obj
     is_bucket_key_enabled: null,
     kms_key_arn: null,
     checksum_algorithm: null,
+    content_type: null,
     requester: null,
     source_ip_address: null,
     request_id: null,

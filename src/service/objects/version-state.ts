@@ -145,8 +145,9 @@ export function shownDescription(state: VersionState): Description | undefined {
 }
 
 /**
- * The store is to be asked: nothing was answered about the creation yet, or its tags or class have changed since, or may have:
- * an update at the very instant of the creation may be of what was there before.
+ * The store is to be asked: nothing was answered about the creation yet, or its tags or class have changed since, or may have.
+ * An update at the very instant of the creation may be of what was there before; so may any of MinIO's, whose times are when it
+ * told, where an object can be overwritten.
  */
 export function isUntold(state: VersionState): boolean {
   const tip = tipOf(state)
@@ -155,7 +156,9 @@ export function isUntold(state: VersionState): boolean {
   if (described === undefined || !describes(described, tip)) return true
   if (described.of !== undefined && described.of !== sequenceNumber(tip)) return true
   const isNews = (at: string | undefined): at is string => liesOver(at, tip) && isNewer(at, described.covers)
-  return isNews(untold) || (isNews(state.update) && instantOfSequence(state.update) === instantOf(tip.time))
+  if (isNews(untold)) return true
+  const isUnsure = tip.source === 'minio:s3' && tip.versionId === NULL_VERSION
+  return isNews(state.update) && (isUnsure || instantOfSequence(state.update) === instantOf(tip.time))
 }
 
 /** The state with what the store answered. */
