@@ -202,7 +202,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       configured: config.objects.buckets,
       open:
         options.openBucket ??
-        ((bucket, connection) => openS3Store({ connection: s3Connection(config, connection), bucket, clock })),
+        ((bucket, connection) =>
+          openS3Store({
+            connection: s3Connection(config, connection),
+            bucket,
+            clock,
+            ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
+          })),
     })
     const objects = new ObjectsService({
       objects: objectsLog,
