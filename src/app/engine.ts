@@ -40,7 +40,7 @@ import { withContent } from './reload.ts'
 import { s3Connection } from './s3-connections.ts'
 import { openSources } from './sources.ts'
 import { quickDamageOf, stateTrouble } from './state-trouble.ts'
-import type { SentRequest } from './warehouse.ts'
+import { type SentRequest, warehouseUri } from './warehouse.ts'
 import { watchedObjects } from './watched.ts'
 
 export interface EngineOptions {
@@ -221,7 +221,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       mapping: tables.mapping,
       extract: (event, kept) => buckets.extract(event, kept),
       stores: buckets,
-      watches: watchedObjects(config, []),
+      watches: watchedObjects(config, [warehouseUri(home, config)]),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
     })
 
