@@ -32,6 +32,12 @@ export interface ObjectEvent {
   time: string
   /** As the source sent it; absent when it sent none or one that is known not to order. */
   sequencer?: string
+  /**
+   * Only of what was not told but seen, in a listing or a report: the time up to which this is the last word on the version.
+   * Whatever happened to it until then is older than what was seen; what happened later is newer. `time` is when what was
+   * seen came to be.
+   */
+  observed?: string
   /** Without quotes. */
   etag?: string
   sizeBytes?: number

@@ -14,10 +14,11 @@
  *     0005F2A1B2C3D4E5 0 18E9C8EE468FAA420000000000000000 3A7C0F11D2E49B60
  *     │                │ │                                └ 16 digits of a hash of the event
  *     │                │ └ sequencer, 32 digits padded on the right; zeros when there is none
- *     │                └ 0 created, deleted or marked; 1 updated, which comes after what it updates
+ *     │                └ 0 created, deleted or marked; 1 updated, which comes after what it updates; 2 seen, not told
  *     └ 16 digits: microseconds since 1970
  *
- * Within a bucket and key its text order is the order of time, and where times are equal that of sequencers.
+ * Within a bucket and key its text order is the order of time, and where times are equal that of sequencers. What was seen in a
+ * listing has, in the place of a sequencer, the instant until which it is the last word (`ObjectEvent.observed`).
  */
 import { Fault } from '../base/fault.ts'
 import { sha256Hex } from '../base/hash.ts'
@@ -135,6 +136,18 @@ function notATime(time: string): Fault {
   )
 }
 
+/** Microseconds since 1970 as a time of an event. Exact until the year 2255. */
+export function timeOfMicroseconds(microseconds: number): string {
+  const text = new Date(Math.floor(microseconds / 1000)).toISOString()
+  const rest = microseconds % 1000
+  return rest === 0 ? text : `${text.slice(0, -1)}${String(rest).padStart(3, '0')}Z`
+}
+
+/** An instant as a number: microseconds since 1970. */
+export function microsecondsOfInstant(instant: Instant): number {
+  return Number.parseInt(instant, 16)
+}
+
 /** The `source` of events made anew from the journal, where it is not known who sent them. */
 export const RECORDED_SOURCE = 'journal'
 
@@ -168,17 +181,26 @@ function canonicalText(members: object): string {
 /** The journal's `sequence_number` of an event: 65 upper-case hex digits, laid out as above. @throws Fault `invalid` (time) */
 export function sequenceNumber(event: ObjectEvent): string {
   if (isRecorded(event)) return event.name
-  const rank = event.kind === 'update' ? '1' : '0'
-  const sequencer = (sequencerOfEvent(event) ?? '').padEnd(SEQUENCER_DIGITS_MAX, '0')
-  return `${instantOf(event.time)}${rank}${sequencer}${eventHash(event)}`
+  const seen = event.kind === 'update' ? undefined : event.observed
+  const rank = event.kind === 'update' ? '1' : seen === undefined ? '0' : SEEN
+  const order = seen === undefined ? (sequencerOfEvent(event) ?? '') : instantOf(seen)
+  return `${instantOf(event.time)}${rank}${order.padEnd(SEQUENCER_DIGITS_MAX, '0')}${eventHash(event)}`
 }
+
+/** The rank of what was seen in a listing. */
+const SEEN = '2'
 
 /** The sequencer in a sequence number; undefined when its event had none. @throws Fault `invalid` */
 export function sequencerOf(number: string): Sequencer | undefined {
-  const digits = checked(number)
-    .slice(17, 17 + SEQUENCER_DIGITS_MAX)
-    .replace(/0+$/, '')
+  if (checked(number)[16] === SEEN) return undefined
+  const digits = number.slice(17, 17 + SEQUENCER_DIGITS_MAX).replace(/0+$/, '')
   return digits === '' ? undefined : (digits as Sequencer)
+}
+
+/** `ObjectEvent.observed` in a sequence number; undefined when its event was told. @throws Fault `invalid` */
+export function observedOf(number: string): string | undefined {
+  if (checked(number)[16] !== SEEN) return undefined
+  return timeOfMicroseconds(microsecondsOfInstant(number.slice(17, 33) as Instant))
 }
 
 /** The time in a sequence number. @throws Fault `invalid` */

@@ -11,7 +11,7 @@
 import { rename, rm } from 'node:fs/promises'
 import { limits } from '../../base/limits.ts'
 import { OBJECT_EVENT_VERSION, type ObjectEvent, type ObjectEventKind } from '../../change/object-event.ts'
-import { RECORDED_SOURCE, sequencerOf } from '../../change/sequence.ts'
+import { observedOf, RECORDED_SOURCE, sequencerOf } from '../../change/sequence.ts'
 import type { DuckRow, DuckSession } from '../../duck/duck.ts'
 import type { LoadedTable } from '../../iceberg/catalog/catalog.ts'
 import type { FileIO } from '../../iceberg/file/file.ts'
@@ -94,8 +94,9 @@ function eventsSql(journal: string, inventory: string): string {
     SELECT * EXCLUDE (object_tags, user_metadata, record_timestamp, size), record_timestamp::VARCHAR AS time, size::VARCHAR AS size,
       to_json(object_tags)::VARCHAR AS object_tags, to_json(user_metadata)::VARCHAR AS user_metadata,
       bool_and(regexp_matches(coalesce(e_tag, ''), '${DIRECTORY_ETAG}')) FILTER (record_type = 'CREATE') OVER version AS of_directory,
-      min(substr(sequence_number, 18, 32)) FILTER (is_delete_marker) OVER version
-        < max(substr(sequence_number, 18, 32)) FILTER (is_delete_marker) OVER version AS two_markers
+      min(substr(sequence_number, 18, 32)) FILTER (is_delete_marker AND substr(sequence_number, 17, 1) = '0') OVER version
+        < max(substr(sequence_number, 18, 32)) FILTER (is_delete_marker AND substr(sequence_number, 17, 1) = '0') OVER version
+        AS two_markers
     FROM events WINDOW version AS (PARTITION BY ${VERSION})`
 }
 
@@ -118,6 +119,7 @@ export function recordedEvent(row: DuckRow): ObjectEvent {
     versionId: String(row['version_id']),
     time: `${String(row['time']).replace(' ', 'T')}Z`,
     sequencer: sequencerOf(number),
+    observed: observedOf(number),
     etag: text('e_tag'),
     sizeBytes: size === undefined ? undefined : Number(size),
     storageClass: text('storage_class'),

@@ -30,6 +30,14 @@ export function compareByTime(one: ObjectEvent, other: ObjectEvent): number {
   )
 }
 
+/** By the time until which each is the last word, of what was seen; the later creation of two that were seen as one. */
+export function compareByObservation(one: ObjectEvent, other: ObjectEvent): number {
+  return (
+    compareTexts(instantOf(one.observed ?? one.time), instantOf(other.observed ?? other.time)) ||
+    compareByTime(one, other)
+  )
+}
+
 /** Do two events say the same in everything? */
 export function isSameEvent(one: ObjectEvent, other: ObjectEvent): boolean {
   if (isRecorded(one) || isRecorded(other)) return sequenceNumber(one) === sequenceNumber(other)

@@ -14,10 +14,15 @@
  * MinIO tells the removal of a delete marker as one more creation of the same marker, with a newer sequencer. A marker's
  * version id is given once, so of two marker events with different sequencers the newer one is the removal. (Not of the null
  * version, whose marker may come and go, and whose removal is told as one.)
+ *
+ * What was seen in a listing or a report (`ObjectEvent.observed`) competes apart, so that it takes nothing from the order among
+ * what was told: the newest of what was seen stands against whichever told tip decides, by time alone, and gives way to one
+ * that is newer than it was seen. One that tells the same content shows itself instead, because it says more.
  */
 import { must } from '../../base/assert.ts'
 import { NULL_VERSION, type ObjectEvent } from '../../change/object-event.ts'
 import {
+  type Instant,
   instantOf,
   instantOfSequence,
   RECORDED_SOURCE,
@@ -33,7 +38,7 @@ import {
   newerDescription,
   type ObjectFacts,
 } from './description.ts'
-import { compareBySequencer, compareByTime, isSameEvent } from './version-order.ts'
+import { compareByObservation, compareBySequencer, compareByTime, isSameEvent } from './version-order.ts'
 
 /** Plain JSON. Members that do not apply are absent. */
 export interface VersionState {
@@ -41,6 +46,8 @@ export interface VersionState {
   bySequencer?: ObjectEvent
   /** The newest tip by time, where it is another one or where time decides. */
   byTime?: ObjectEvent
+  /** The newest of what was seen. */
+  seen?: ObjectEvent
   /** The least sequencer of MinIO's events about this marker. */
   firstMarker?: Sequencer
   /** Sequence number of the newest update, whatever it updates. */
@@ -133,6 +140,14 @@ export function presenceOf(state: VersionState): 'object' | 'marker' | 'absent' 
 
 /** The newest creation or removal: what decides what the version is. */
 export function tipOf(state: VersionState): ObjectEvent | undefined {
+  const told = toldTipOf(state)
+  const { seen } = state
+  if (seen === undefined || told === undefined) return told ?? seen
+  return instantOf(told.time) > seenAt(seen) || tellsTheSame(told, seen) ? told : seen
+}
+
+/** The newest of what was told. */
+export function toldTipOf(state: VersionState): ObjectEvent | undefined {
   return state.bySequencer ?? state.byTime
 }
 
@@ -166,27 +181,57 @@ export function withDescription(state: VersionState, description: Description): 
   return { ...state, described: newerDescription(state.described, description) }
 }
 
+function seenAt(event: ObjectEvent): Instant {
+  return instantOf(must(event.observed, 'the time until which something seen is the last word'))
+}
+
+/** What was told made the content that was seen, or the same again. At the same instant what was seen has its place in the order of versions. */
+function tellsTheSame(told: ObjectEvent, seen: ObjectEvent): boolean {
+  return (
+    told.kind === 'create' &&
+    seen.kind === 'create' &&
+    told.etag !== undefined &&
+    told.etag === seen.etag &&
+    (told.sizeBytes === undefined || told.sizeBytes === seen.sizeBytes) &&
+    instantOf(told.time) > instantOf(seen.time)
+  )
+}
+
 function mergeTip(known: VersionState, event: ObjectEvent): Merged {
   // A time that is none is refused before it is kept.
   instantOf(event.time)
   const before = withSender(known, event)
-  const tipBefore = tipOf(before)
-  if (tipBefore !== undefined && isSameEvent(tipBefore, event)) {
+  if (event.observed !== undefined) return mergeSeen(before, event)
+  const toldBefore = toldTipOf(before)
+  if (toldBefore !== undefined && isSameEvent(toldBefore, event)) {
     return { state: before, effect: 'duplicate', changed: false, decided: false }
   }
   const { pending: _, ...state } = before
   const ordered =
     sequencerOfEvent(event) !== undefined &&
-    (tipBefore === undefined || (before.bySequencer !== undefined && before.bySequencer.source === event.source))
+    (toldBefore === undefined || (before.bySequencer !== undefined && before.bySequencer.source === event.source))
   const byTime = newer(before.byTime ?? before.bySequencer, event, compareByTime)
   delete state.bySequencer
   delete state.byTime
   if (ordered) state.bySequencer = newer(before.bySequencer, event, compareBySequencer)
   if (state.bySequencer !== byTime) state.byTime = byTime
   noteMarker(state, event)
+  return merged(before, state, event)
+}
 
+function mergeSeen(before: VersionState, event: ObjectEvent): Merged {
+  if (before.seen !== undefined && isSameEvent(before.seen, event)) {
+    return { state: before, effect: 'duplicate', changed: false, decided: false }
+  }
+  const { pending: _, ...state } = before
+  state.seen = newer(before.seen, event, compareByObservation)
+  return merged(before, state, event)
+}
+
+/** What merging a creation or removal did. */
+function merged(before: VersionState, state: VersionState, event: ObjectEvent): Merged {
   const tip = must(tipOf(state), 'a tip just merged')
-  const decided = tip !== tipBefore || isRemoval(state, tip) !== isRemoval(before, tip)
+  const decided = tip !== tipOf(before) || isRemoval(state, tip) !== isRemoval(before, tip)
   if (tip === event) return { state, effect: 'newest', changed: true, decided }
   return { state, effect: 'late', changed: decided, decided }
 }
@@ -216,12 +261,14 @@ function mergeUpdate(before: VersionState, event: ObjectEvent): Merged {
  * Events made anew from a journal (a state that was lost) have no sender: they take that of the first event that has one, so
  * that sequencers go on deciding.
  */
-function withSender(state: VersionState, { source }: ObjectEvent): VersionState {
-  if (source === RECORDED_SOURCE || tipOf(state)?.source !== RECORDED_SOURCE) return state
+function withSender(state: VersionState, event: ObjectEvent): VersionState {
+  if (event.source === RECORDED_SOURCE || event.observed !== undefined || toldTipOf(state)?.source !== RECORDED_SOURCE)
+    return state
+  const { source } = event
   const sent = { ...state }
   if (state.bySequencer !== undefined) sent.bySequencer = { ...state.bySequencer, source }
   if (state.byTime !== undefined) sent.byTime = { ...state.byTime, source }
-  const tip = tipOf(sent)
+  const tip = toldTipOf(sent)
   if (tip !== undefined) noteMarker(sent, tip)
   return sent
 }
