@@ -462,6 +462,38 @@ export const limits = {
   /** Files of a directory that are no objects: how many are named, and remembered as named while watching. */
   skippedNamedMax: 5,
   skippedKept: 1_000,
+  /**
+   * Comparing a bucket with its listing: how far the clocks of the store and of this machine may be apart, versions of one key that
+   * are compared, keys of a page of what is found, keys looked at again at once, and events that may wait for the stage.
+   */
+  reconcileClockSkewMs: 15_000,
+  reconcileVersionsPerKeyMax: 200_000,
+  reconcilePageKeys: 1_000,
+  reconcileLooksAtOnce: 16,
+  reconcileWaitingMax: 100_000,
+  /** Parts of a listing that are read at once, keys that a part has shown before it is split, and looks for a place to split it. */
+  reconcilePartsAtOnce: 8,
+  reconcilePartsMax: 64,
+  reconcileSplitKeys: 2_000,
+  reconcileSplitProbesMax: 24,
+  /** Differences that are named in an answer; all are counted. */
+  reconcileNamedMax: 1_000,
+  /** How often a bucket may be compared by itself at most. */
+  reconcileEveryMsMin: 60_000,
+  reconcileEveryMsMax: 365 * 24 * 3600 * 1000,
+  /** A comparison that failed is tried again after such a pause (doubled up to the maximum); how far a listing has come is kept so often. */
+  reconcileBackoffMs: 10_000,
+  reconcileBackoffMaxMs: 3600 * 1000,
+  reconcileKeepMs: 1_000,
+  /** S3 Inventory: bytes of a manifest, its files, bytes of one of them and of one read of it. */
+  inventoryManifestBytesMax: 64 * MiB,
+  inventoryFilesMax: 100_000,
+  inventoryFileBytesMax: 8192 * MiB,
+  inventoryReadBytes: 8 * MiB,
+  /** ORC: bytes of a file's tail, of one column of a stripe unpacked, and rows of a stripe. */
+  orcTailBytesMax: 64 * MiB,
+  orcStreamBytesMax: 512 * MiB,
+  orcStripeRowsMax: 20_000_000,
   /** Folders watched, and how often a root that is gone is looked for. */
   watchFoldersMax: 16_384,
   watchRootPollMs: 250,

@@ -19,6 +19,9 @@
  *
  * What brings notifications by itself: queues (`queue.ts`) and Kafka topics (`kafka.ts`), which streams of records read too.
  *
+ * A *listing* of a bucket (`listing.ts`), or a report of S3 Inventory (`inventory-report.ts`), says what is there; what it says is
+ * compared with what is known in `service/objects/reconcile.ts`.
+ *
  * An envelope may hold another (EventBridge in SNS in SQS); an array holds any number of documents; a bare record or
  * message is a document too, so that what a problem carries can be sent again after its cause is gone.
  *
@@ -45,6 +48,12 @@ export { readNotification, readNotificationBytes } from './envelope.ts'
 export { type EventsFileLine, readEventsFile } from './events-file.ts'
 export { HybridClock } from './hybrid-clock.ts'
 export {
+  type InventoryFile,
+  type InventoryFormat,
+  type InventoryManifest,
+  readManifest,
+} from './inventory-report.ts'
+export {
   type KafkaBatch,
   type KafkaMember,
   type KafkaMessage,
@@ -56,6 +65,16 @@ export {
   type KafkaTaker,
 } from './kafka.ts'
 export type { KafkaConnection } from './kafka-client.ts'
+export {
+  groupedKeys,
+  type ListedKey,
+  type ListedVersion,
+  type ListingOptions,
+  listKeys,
+  lookAtKey,
+} from './listing.ts'
+export { type ListingPart, ListingParts, type ListingPartsOptions, type PartRange } from './listing-parts.ts'
+export { type OrcBatch, readOrc } from './orc.ts'
 export {
   type Queue,
   type QueueDepth,
