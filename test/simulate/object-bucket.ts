@@ -69,6 +69,16 @@ export class ModelBucket {
     return this.#versions
   }
 
+  /** The store's clock. */
+  get nowMs(): number {
+    return this.#nowMs
+  }
+
+  /** Time goes by. */
+  pass(ms: number): void {
+    this.#nowMs += ms
+  }
+
   /** One change, chosen at random. */
   step(): void {
     const key = this.#random.pick(['a.jpg', 'b/c.txt'])

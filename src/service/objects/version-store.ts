@@ -41,6 +41,11 @@ export interface VersionCursor {
   versionId: string
 }
 
+/** A version that is there, object or marker. */
+export interface ShownVersion extends VersionCursor {
+  state: VersionState
+}
+
 export interface VersionCounts {
   objects: number
   markers: number
@@ -63,6 +68,11 @@ export interface VersionStore {
    */
   describe(answers: readonly { version: VersionNames; description: Description }[]): VersionState[]
   get(bucket: string, key: string, versionId: string): VersionState | null
+  /**
+   * Up to `limit` versions that are there, markers too, after a version, in order of key (by UTF-16 code unit) and version id.
+   * A cursor with an empty version id stands before the first version of its key.
+   */
+  listShown(bucket: string, after: VersionCursor, limit: number): ShownVersion[]
   /** Every version of a key that was ever heard of, tombstones too, by version id. */
   versionsOf(bucket: string, key: string): VersionState[]
   /** The deciding events of up to `limit` objects that are there (no markers) after a version, in order of key, version id. */
@@ -169,6 +179,7 @@ class SqliteVersionStore implements VersionStore {
   readonly #setMeta: StatementSync
   readonly #versionsOf: StatementSync
   readonly #page: StatementSync
+  readonly #shownPage: StatementSync
   readonly #selectUnread: StatementSync
   #applied: number
   #emitted: number
@@ -189,6 +200,9 @@ class SqliteVersionStore implements VersionStore {
     this.#versionsOf = database.prepare('SELECT state FROM versions WHERE bucket = ? AND key = ? ORDER BY version_id')
     this.#page = database.prepare(
       `SELECT state FROM versions WHERE bucket = ? AND (key, version_id) > (?, ?) AND shows = ${SHOWS.object} ORDER BY key, version_id LIMIT ?`,
+    )
+    this.#shownPage = database.prepare(
+      `SELECT key, version_id, state FROM versions WHERE bucket = ? AND (key, version_id) > (?, ?) AND shows <> ${SHOWS.absent} ORDER BY key, version_id LIMIT ?`,
     )
     this.#selectUnread = database.prepare('SELECT unread FROM unread WHERE bucket = ? AND key = ? AND version_id = ?')
     this.#hasUnread = this.#anyUnread()
@@ -346,6 +360,16 @@ class SqliteVersionStore implements VersionStore {
       this.#page
         .all(bucket, key, versionId, limit)
         .map((row) => must(tipOf(stateOf(row)), 'the event that made an object')),
+    )
+  }
+
+  listShown(bucket: string, { key, versionId }: VersionCursor, limit: number): ShownVersion[] {
+    return guard(this.#path, () =>
+      this.#shownPage.all(bucket, key, versionId, limit).map((row) => ({
+        key: row['key'] as string,
+        versionId: row['version_id'] as string,
+        state: stateOf(row),
+      })),
     )
   }
 
