@@ -18,6 +18,7 @@ import { parseStream, STREAM_NAME, streamSettings } from '../service/streams/def
 import { kafkaGroup, sourceSettings } from '../service/streams/sources/settings.ts'
 import { isCdkContext, laidOver, readCdkContext } from './cdk-context.ts'
 import { isAt, issueText, pathsOf, without } from './config-issues.ts'
+import { durationMs } from './duration.ts'
 import { objectSourceSettings } from './object-source-settings.ts'
 import { secretNotes } from './object-sources.ts'
 import { tableProblems } from './object-tables.ts'
@@ -81,6 +82,17 @@ const extractor = z.strictObject({
   limits: extractorLimits.optional(),
 })
 
+function checkEvery(text: string, context: z.RefinementCtx): void {
+  const [min, max] = [limits.reconcileEveryMsMin, limits.reconcileEveryMsMax]
+  try {
+    const everyMs = durationMs(text)
+    if (everyMs >= min && everyMs <= max) return
+    context.addIssue(`expected between ${min / 60_000}m and ${max / 86_400_000}d, got ${text}`)
+  } catch (error) {
+    context.addIssue(messageOf(error))
+  }
+}
+
 const bucket = z.strictObject({
   /** Name of the connection in `s3`. */
   s3: z.string().default(DEFAULT_CONNECTION),
@@ -93,6 +105,8 @@ const bucket = z.strictObject({
     .default([]),
   /** What the store is asked of each object beside its bytes: `all`, `head` (all but tags), `none`. */
   describe: z.enum(['all', 'head', 'none']).default('all'),
+  /** Compare the bucket with its listing by itself while `tidewater start` runs, and mend what differs. */
+  reconcile: z.strictObject({ every: z.string().superRefine(checkEvery) }).optional(),
 })
 
 const CONNECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/

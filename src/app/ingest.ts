@@ -130,7 +130,8 @@ export async function ingestEvents(
   return { ...counts, ...stageCounts(engine) }
 }
 
-function stageCounts({ objects: { counts }, filled }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {
+/** What the stage did since the engine was opened. */
+export function stageCounts({ objects: { counts }, filled }: Engine): Omit<IngestCounts, keyof typeof NOTHING> {
   return {
     events: counts.events,
     excluded: counts.excluded,

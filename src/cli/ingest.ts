@@ -1,4 +1,4 @@
-/** `tidewater ingest`: brings the tables in step with a directory, or with recorded notifications. */
+/** `tidewater ingest`: brings the tables in step with a directory, a bucket, or recorded notifications. */
 import { createReadStream } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
@@ -16,6 +16,7 @@ import {
   warn,
   withEngine,
 } from './common.ts'
+import { type BucketIngestCounts, bucketLocation, ingestBucket, withBucket } from './ingest-bucket.ts'
 import { type Progress, progressLine } from './progress.ts'
 import { SkippedFiles } from './skipped.ts'
 import { tellCommit, watchDirectory } from './watch.ts'
@@ -26,15 +27,19 @@ interface IngestOptions extends HomeOptions {
   objects?: string
   json?: boolean
   watch?: boolean
+  versions?: boolean
+  anew?: boolean
 }
 
 export function addIngest(program: Command): void {
-  homeOption(program.command('ingest [dir]'))
-    .description('bring the tables in step with a directory, or with recorded notifications')
+  homeOption(program.command('ingest [location]'))
+    .description('bring the tables in step with a directory, a bucket, or recorded notifications')
     .option('--bucket <name>', "name of the directory's bucket (default: the directory's own name)")
     .option('--watch', 'go on watching the directory, one line per commit; Ctrl-C ends')
     .option('--events <file>', 'notifications, one JSON document on each line; - reads standard input')
     .option('--objects <dir>', 'with --events: where the bytes are, <dir>/<bucket>/<key> or <key>@<versionId>')
+    .option('--versions', 'with s3://…: list versions and markers (default: as the bucket keeps them)')
+    .option('--anew', 'with s3://…: do not go on where an earlier run was ended')
     .option('--json', 'print the counts as JSON')
     .addHelpText(
       'after',
@@ -42,17 +47,23 @@ export function addIngest(program: Command): void {
 Examples:
   tidewater ingest ~/Pictures --bucket photos
   tidewater ingest ~/Pictures --bucket photos --watch
+  tidewater ingest s3://photos/2024/
   tidewater ingest --events notifications.jsonl --objects recorded/
   aws sqs receive-message --queue-url … | tidewater ingest --events - --objects recorded/
 
-Running it again commits nothing new. Lines that cannot be understood go to dead letters (tidewater deadletter list).`,
+A location is a directory, or s3://bucket with a prefix or without; a bucket is reached as the configuration says (s3, objects.buckets).
+Running it again commits nothing new, and after a run that was ended goes on where that was. Lines that cannot be understood go to dead letters (tidewater deadletter list).`,
     )
     .action(async (dir: string | undefined, options: IngestOptions) => {
       if ((dir === undefined) === (options.events === undefined)) {
-        throw new Fault('invalid', 'expected a directory, or --events FILE; see tidewater ingest --help')
+        throw new Fault('invalid', 'expected a directory, s3://bucket, or --events FILE; see tidewater ingest --help')
       }
-      await check(dir, options)
-      const setting = await settingOf(options)
+      const location = dir === undefined ? undefined : bucketLocation(dir)
+      if (location === undefined) await check(dir, options)
+      else checkBucket(options)
+      const loaded = await settingOf(options)
+      const config = location === undefined ? loaded.config : withBucket(loaded.config, location.bucket)
+      const setting = { ...loaded, config }
       const progress = progressLine()
       const commits: CommitReport[] = []
       const skipped = new SkippedFiles()
@@ -71,6 +82,12 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
           onProgress: ({ events, extracted }) => progress.show(`${events} events, ${extracted} objects read`),
         },
         async (engine) => {
+          if (location !== undefined) {
+            const counts = await ingestBucket(engine, location, { ...bucketOptions(options), signal, progress })
+            progress.clear()
+            print(counts, skipped, commits, options.json === true)
+            return
+          }
           warnOfAnotherDirectory(engine, dir, options)
           const counts = await run(engine, dir, options, progress, skipped.note)
           progress.clear()
@@ -83,9 +100,25 @@ Running it again commits nothing new. Lines that cannot be understood go to dead
     })
 }
 
+function checkBucket({ bucket, events, objects, watch }: IngestOptions): void {
+  if (bucket !== undefined) throw new Fault('invalid', '--bucket goes with a directory; s3://… names its bucket')
+  if (events !== undefined || objects !== undefined)
+    throw new Fault('invalid', '--events and --objects do not go with s3://…')
+  if (watch === true)
+    throw new Fault(
+      'invalid',
+      '--watch goes with a directory; a bucket tells of itself by notifications (tidewater start)',
+    )
+}
+
+function bucketOptions({ versions, anew }: IngestOptions) {
+  return { ...(versions === undefined ? {} : { versions }), ...(anew === undefined ? {} : { anew }) }
+}
+
 /** What the command line names must be there before anything is opened or made. */
 async function check(dir: string | undefined, options: IngestOptions): Promise<void> {
-  const { bucket, events, objects, watch } = options
+  const { bucket, events, objects, watch, versions, anew } = options
+  if (versions !== undefined || anew !== undefined) throw new Fault('invalid', '--versions and --anew go with s3://…')
   if (dir !== undefined) {
     if (objects !== undefined)
       throw new Fault('invalid', '--objects goes with --events; a directory holds its own bytes')
@@ -141,7 +174,12 @@ async function run(
   })
 }
 
-function print(counts: IngestCounts, skipped: SkippedFiles, commits: readonly CommitReport[], json: boolean): void {
+function print(
+  counts: IngestCounts | BucketIngestCounts,
+  skipped: SkippedFiles,
+  commits: readonly CommitReport[],
+  json: boolean,
+): void {
   const tables = commits.map(({ table, snapshotId, rowsWritten, rowsRemoved }) => ({
     table,
     snapshotId: String(snapshotId),
@@ -154,7 +192,7 @@ function print(counts: IngestCounts, skipped: SkippedFiles, commits: readonly Co
   }
   const lines = Object.entries(counts)
     .filter(([name, count]) => count > 0 || name === 'events')
-    .map(([name, count]) => `${String(count).padStart(9)}  ${LABELS[name as keyof IngestCounts]}`)
+    .map(([name, count]) => `${String(count).padStart(9)}  ${LABELS[name as keyof BucketIngestCounts]}`)
   process.stdout.write(`${lines.join('\n')}\n`)
   for (const line of skipped.lines()) process.stdout.write(`${line}\n`)
   for (const commit of tables)
@@ -164,11 +202,15 @@ function print(counts: IngestCounts, skipped: SkippedFiles, commits: readonly Co
   if (tables.length === 0) process.stdout.write('nothing new: the tables were in step already\n')
 }
 
-const LABELS: Record<keyof IngestCounts, string> = {
+const LABELS: Record<keyof BucketIngestCounts, string> = {
+  keys: 'keys listed',
+  versions: 'versions listed',
   events: 'events',
   added: 'objects added',
   changed: 'objects changed',
   removed: 'objects removed',
+  unsettled: 'versions not judged: their events are newer than the listing may be (the next run judges them)',
+  tooMany: 'keys not compared: they have too many versions',
   skipped: 'entries that are no objects (named below)',
   late: 'late events (an event that is newer had come before)',
   duplicates: 'repeated events',

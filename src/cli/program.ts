@@ -8,6 +8,7 @@ import { EXIT, reportFailure, reportUsage } from './exit.ts'
 import { addGenerate } from './generate.ts'
 import { addIngest } from './ingest.ts'
 import { addQuickstart } from './quickstart.ts'
+import { addReconcile } from './reconcile.ts'
 import { addReextract } from './reextract.ts'
 import { addSql } from './sql.ts'
 import { addStart } from './start.ts'
@@ -30,6 +31,7 @@ export function buildProgram(json = false): Command {
   addQuickstart(program)
   addStart(program)
   addIngest(program)
+  addReconcile(program)
   addStream(program)
   addSql(program)
   addTable(program)

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { loadConfig } from '../app/config.ts'
 import type { Engine } from '../app/engine.ts'
+import { ReconcileSchedule, reconcileLine } from '../app/reconcile-schedule.ts'
 import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
 import { Fault, messageOf } from '../base/fault.ts'
@@ -74,14 +75,25 @@ what else has changed is named, and taken at the next start.`,
             log.waits('log-stalled', `waiting ${retryInMs} ms: ${fault.message}`, fault, retryInMs)
           })
           engine.objectSources.start()
+          const reconciles = await ReconcileSchedule.open(engine, {
+            onNotice,
+            onEvent: (event) => {
+              metrics.reconciled(event)
+              log.tell(event.kind === 'failed' ? 'warn' : 'info', `reconcile-${event.kind}`, reconcileLine(event), {
+                bucket: event.bucket,
+              })
+            },
+          })
           const server = await serve(engine, setting, options, keys, metrics, log)
           engine.sources.start()
           config = await watchConfig(engine, setting, log)
+          reconciles.start()
           process.stdout.write(`tidewater accepts requests on ${server.url}\n`)
           await aborted(signal)
           log.tell('info', 'ending', 'ending: no more requests are taken, what was taken is committed')
           await server.close()
           await config.close()
+          await reconciles.stop()
           await engine.finish()
           log.tell('info', 'ended', 'ended: everything that was taken is committed')
         })

@@ -6,6 +6,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ReconcileEvent } from '../app/reconcile-schedule.ts'
 import type { SentRequest } from '../app/warehouse.ts'
 import { unreachable } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
@@ -87,6 +88,19 @@ export class Metrics {
   ])
   readonly #s3Seconds = this.#histogram('s3_request_seconds', 'Time that requests to S3 took.', ['operation'])
   readonly #connections = this.#gauge('http_connections', 'Open connections.', [])
+  readonly #drift = this.#counter(
+    'reconcile_drift',
+    'Differences that comparing buckets with their listings found and mended.',
+    ['bucket', 'kind'],
+  )
+  readonly #reconcileKeys = this.#gauge('reconcile_keys', 'Keys that the last comparison listed.', ['bucket'])
+  readonly #reconcileSeconds = this.#gauge('reconcile_seconds', 'Time that the last comparison took.', ['bucket'])
+  readonly #reconciledAt = this.#gauge(
+    'reconcile_last_timestamp_seconds',
+    'When a bucket was compared to its end the last time, in seconds since 1970.',
+    ['bucket'],
+  )
+  readonly #reconcileTrouble = this.#gauge('reconcile_trouble', '1 while the last comparison failed.', ['bucket'])
 
   /** @param ofProcess count memory, CPU and the event loop too; once in a process */
   constructor(ofProcess = false) {
@@ -141,6 +155,17 @@ export class Metrics {
   readonly s3 = ({ bucket, operation, outcome, durationMs }: SentRequest): void => {
     this.#s3Requests.inc({ bucket: this.#bucketOf(bucket), operation, outcome })
     this.#s3Seconds.observe({ operation }, durationMs / 1000)
+  }
+
+  /** Buckets are those of the configuration. */
+  readonly reconciled = (event: ReconcileEvent): void => {
+    const { bucket } = event
+    this.#reconcileTrouble.set({ bucket }, event.kind === 'failed' ? 1 : 0)
+    if (event.kind === 'failed') return
+    for (const [kind, count] of Object.entries(event.counts.drift)) this.#drift.inc({ bucket, kind }, count)
+    this.#reconcileKeys.set({ bucket }, event.counts.keys)
+    this.#reconcileSeconds.set({ bucket }, event.elapsedMs / 1000)
+    this.#reconciledAt.set({ bucket }, Math.round(Date.now() / 1000))
   }
 
   readonly logStalled = (): void => this.#stageStalls.inc()
