@@ -7,13 +7,14 @@ import { appends } from './appends.bench.ts'
 import { commits } from './commits.bench.ts'
 import { type Bench, type BenchOptions, load, type Measure, table } from './harness.ts'
 import { metadata } from './metadata.bench.ts'
+import { reconcile } from './reconcile.bench.ts'
 import { records } from './records.bench.ts'
 import { scan } from './scan.bench.ts'
 import { streams } from './streams.bench.ts'
 import { upserts } from './upserts.bench.ts'
 import { visible } from './visible.bench.ts'
 
-const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible, records, streams]
+const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible, records, streams, reconcile]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
