@@ -20,11 +20,11 @@ import type { ObjectSources } from '../service/objects/sources/sources.ts'
 import { openVersionStore, type VersionNames, type VersionStore } from '../service/objects/version-store.ts'
 import { parseStream, type Sources, Streams } from '../service/streams/streams.ts'
 import { openS3Store } from '../store/s3.ts'
-import { TableFeed } from '../table/feed.ts'
-import type { FeedEvent, TableDefinition } from '../table/table.ts'
+import type { TableFeed } from '../table/feed.ts'
+import type { FeedEvent } from '../table/table.ts'
 import { ensureTable } from '../table/table-setup.ts'
 import { UpkeepLoop } from '../table/upkeep-loop.ts'
-import { TableWriter } from '../table/writer.ts'
+import type { TableWriter } from '../table/writer.ts'
 import { Buckets, type OpenBucket, openExtractors } from './buckets.ts'
 import type { Config } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
@@ -40,6 +40,7 @@ import { withContent } from './reload.ts'
 import { s3Connection } from './s3-connections.ts'
 import { openSources } from './sources.ts'
 import { quickDamageOf, stateTrouble } from './state-trouble.ts'
+import { openTableFeeds, type TableFeeds, type TablePart } from './table-feeds.ts'
 import { type SentRequest, warehouseUri } from './warehouse.ts'
 import { watchedObjects } from './watched.ts'
 
@@ -86,11 +87,6 @@ export interface Engine extends Reader {
   drain(): Promise<void>
 }
 
-interface TablePart {
-  log: Log
-  definition: TableDefinition
-}
-
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { home, config } = options
   const closers: (() => Promise<unknown> | unknown)[] = []
@@ -135,6 +131,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
     // Dead letters go to their table, and as objects where streams want that: their log forgets what both have.
     let errorOutput: ErrorOutput | null = null
+    let feeds: TableFeeds['feeds'] = new Map()
     const lettersPosition = () => {
       const { start } = part('dead-letters').log
       return Math.min(feeds.get('dead-letters')?.position ?? start, errorOutput?.position ?? start)
@@ -143,41 +140,20 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     const slots = { commit: new Slots(limits.commitsAtOnce) }
     const upkeep = await UpkeepLoop.open({ duck: reader.duck, clock, onEvent: (event) => options.onEvent?.(event) })
     closers.push(() => upkeep.close())
-    const feeds = new Map<string, TableFeed>()
-    const writers = new Map<string, TableWriter>()
-    for (const [name, { log: tableLog, definition }] of parts) {
-      const session = await reader.duck.connect()
-      const writer = await TableWriter.open(
-        { catalog: reader.catalog, io: reader.io, session, clock },
-        { definition, indexPath: home.indexPath(name), logName: name },
-      )
-      closers.push(() => writer.close())
-      const kept = upkeep.add(writer)
-      closers.push(() => kept.remove())
-      writers.set(name, writer)
-      const feed = await TableFeed.open({
-        writer,
-        log: tableLog,
-        clock,
-        slots,
-        onEvent: (event) => options.onEvent?.(event),
-        onPoison: (text, reason) =>
-          deadLetters.add([
-            {
-              stage: 'commit',
-              stream: name,
-              code: reason.kind,
-              reason: reason.message,
-              payload: Buffer.from(text),
-              subject: writer.name,
-            },
-          ]),
-        upkeep: () => kept.due(),
-        ...(name === 'dead-letters' ? { onPassed: trimLetters } : {}),
-        ...(config.limits.commitLingerMs === undefined ? {} : { lingerMs: config.limits.commitLingerMs }),
-      })
-      feeds.set(name, feed)
-    }
+    const opened = await openTableFeeds({
+      parts,
+      reader,
+      home,
+      upkeep,
+      slots,
+      deadLetters,
+      lingerMs: config.limits.commitLingerMs,
+      onEvent: (event) => options.onEvent?.(event),
+      onPassed: new Map([['dead-letters', trimLetters]]),
+      onOpened: (closer) => closers.push(closer),
+    })
+    const { writers } = opened
+    feeds = opened.feeds
 
     const versions = openVersionStore({ path: home.statePath('objects.db') })
     closers.push(() => versions.close())

@@ -68,6 +68,20 @@ describe('the door to DuckDB', () => {
     other.close()
   })
 
+  test('a file that was read leaves nothing of it in memory', async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-duck-'))
+    try {
+      const file = literal(path.join(dir, 'rows.parquet'))
+      await session.run(`COPY (SELECT range AS a, md5(range::VARCHAR) AS b FROM range(100000)) TO ${file}`)
+      const read = `SELECT count(DISTINCT b) FROM read_parquet(${file})`
+      assert.equal(await session.value(read), 100_000n)
+      const kept = "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'EXTERNAL_FILE_CACHE'"
+      assert.equal(await session.value(kept), 0n)
+    } finally {
+      await rm(dir, { recursive: true, force: true })
+    }
+  })
+
   test('without a spill folder nothing is spilled: too little memory is fault limit, and no file appears', async () => {
     const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-duck-'))
     const before = process.cwd()

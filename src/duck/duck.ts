@@ -33,6 +33,8 @@ export class Duck {
       threads: String(options.threads),
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
+      // Pages of files that are long gone would fill the bound before they leave; the system keeps pages of local files as well.
+      enable_external_file_cache: 'false',
       // Without a word here DuckDB would spill into the working directory.
       temp_directory: options.spillDir ?? '',
     })
