@@ -236,7 +236,7 @@ describe('the command line', { concurrency: 2 }, () => {
       [['ingest', '--events', missing], EXIT.notFound, /--events: there is no .*missing/],
       [['ingest', '--events', dir], EXIT.usage, /--events: expected a file, got the folder/],
       [['ingest', '--events', '-', '--objects', missing], EXIT.notFound, /--objects: there is no/],
-      [['ingest'], EXIT.usage, /expected a directory, or --events FILE; see tidewater ingest --help/],
+      [['ingest'], EXIT.usage, /expected a directory, s3:\/\/bucket, or --events FILE; see tidewater ingest --help/],
       [['ingest', '/'], EXIT.usage, /expected a bucket name .*give one with --bucket/],
       [['quickstart', '--config', missing], EXIT.notFound, /there is no configuration file .*missing/],
       [['tables'], EXIT.usage, /^tidewater: unknown command 'tables'[\s\S]*tidewater --help/],
