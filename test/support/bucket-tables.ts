@@ -59,7 +59,7 @@ async function rowOf(store: BucketStore, version: VersionInfo, markerTimes: bool
 }
 
 export async function tableRows(
-  bench: EngineBench,
+  bench: Pick<EngineBench, 'sql'>,
   bucket: string,
   { markerTimes = true }: Compared = {},
 ): Promise<BucketRows> {
