@@ -4,6 +4,8 @@ import { test } from 'node:test'
 import { withEngine } from '../../test/support/engine-bench.ts'
 import { recordsOf } from '../../test/support/streams.ts'
 import { limits } from '../base/limits.ts'
+import { sourceLetter } from '../service/objects/sources/taker.ts'
+import { textProblem } from '../source/problem.ts'
 import { replayLetters, replayWhileServing } from './replay.ts'
 
 const events = { table: 'demo.events', columns: { id: 'LONG NOT NULL', name: 'STRING' } }
@@ -72,6 +74,20 @@ test('a server replays in parts, one append for many letters, and one replay at 
       [{ n: count, rows: count }],
     )
     assert.deepEqual(await bench.sql('SELECT DISTINCT status FROM tidewater.dead_letters'), [{ status: 'replayed' }])
+  })
+})
+
+test('a notification beyond what a letter keeps tells its whole length, and is not sent again in part', async () => {
+  await withEngine({}, async (bench) => {
+    const text = `{"Records":${' '.repeat(limits.deadLetterPayloadBytesMax)}`
+    await bench.engine.deadLetters.add([sourceLetter(textProblem('not-json', 'expected JSON', text), 'webhook hook')])
+    assert.deepEqual(await replayLetters(bench.engine, {}), { replayed: 0, failed: 0, cut: 1 })
+    assert.deepEqual(
+      await bench.sql(
+        'SELECT payload_bytes::INTEGER AS whole, octet_length(payload)::INTEGER AS kept, attempt FROM tidewater.dead_letters',
+      ),
+      [{ whole: text.length, kept: limits.deadLetterPayloadBytesMax, attempt: 1 }],
+    )
   })
 })
 

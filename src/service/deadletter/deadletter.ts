@@ -34,6 +34,8 @@ export interface DeadLetter {
   /** A sentence: expected, got, where. */
   reason: string
   payload: Uint8Array
+  /** Whole length of what `payload` is the beginning of; default: its own length. */
+  payloadBytes?: number
   /** What it is about, for people: `bucket/key@version` or `file:line`. */
   subject: string
   /** When it came, ms since 1970; default: when it failed. */
@@ -145,7 +147,7 @@ export class DeadLetters {
       ...letter,
       id: letterId(letter),
       status,
-      payloadBytes: letter.payload.length,
+      payloadBytes: letter.payloadBytes ?? letter.payload.length,
       attempt: letter.tries ?? 1,
       receivedAt: receivedMs === undefined ? now : timeText(receivedMs * 1000),
       firstFailedAt: now,

@@ -95,14 +95,15 @@ function count(counts: TakenCounts['ignored'], reason: Ignored['reason']): void 
   counts[reason] = (counts[reason] ?? 0) + 1
 }
 
-/** The dead letter of what could not be understood, with its bytes. */
-export function sourceLetter({ reason, message, payload, encoding }: Problem, subject: string): DeadLetter {
+/** The dead letter of what could not be understood, with its bytes, or their beginning and how many there were. */
+export function sourceLetter({ reason, message, payload, encoding, sizeBytes }: Problem, subject: string): DeadLetter {
   return {
     stage: 'source',
     stream: 'objects',
     code: reason,
     reason: message,
     payload: Buffer.from(payload, encoding === 'base64' ? 'base64' : 'utf8'),
+    payloadBytes: sizeBytes,
     subject,
   }
 }
