@@ -15,7 +15,7 @@ const slowFolders = ['test/interop/', 'test/simulate/']
  * One test fails after so long, and the whole run. Test files at once: each may use more than one thread, but the slow ones wait
  * for other processes most of the time.
  */
-const quick = { limitMs: 240_000, runMs: 1_020_000, concurrency: 2 }
+const quick = { limitMs: 240_000, runMs: 1_020_000, concurrency: 3 }
 const slow = { limitMs: 480_000, runMs: 1_140_000, concurrency: 3 }
 
 const filters = process.argv.slice(2).filter((arg) => !arg.startsWith('-'))

@@ -10,7 +10,7 @@ import { limits } from '../../src/base/limits.ts'
 import { inTempDir } from '../support/cli.ts'
 import type { BurstReport } from './burst-process.ts'
 
-const EVENTS = Number(process.env['TIDEWATER_BURST'] ?? 200_000)
+const EVENTS = Number(process.env['TIDEWATER_BURST'] ?? 100_000)
 const KEYS = 2_000
 /** Of the child's JavaScript heap: a queue that held the burst would pass it many times over, and end the process. */
 const HEAP_MIB = 128
