@@ -180,6 +180,8 @@ export const limits = {
   describesAtOnce: 32,
   /** Bytes fetched of a remote object behind those that were asked for, while it is read in order. */
   readAheadBytes: 256 * KiB,
+  /** Requests to a bucket that fail one after another before `/health` tells of it. */
+  bucketFailuresTold: 5,
   /** Buckets of object stores that are held open, and prefixes of keys that one may exclude. */
   bucketsOpenMax: 1_000,
   excludedPrefixesMax: 1_000,

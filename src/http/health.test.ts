@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { withServer } from '../../test/support/http-bench.ts'
 import type { ConfigInput } from '../app/config.ts'
+import { noDrift } from '../app/reconcile.ts'
 import { Fault } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import { parseKeys } from './access.ts'
 import { Metrics } from './metrics.ts'
 
@@ -54,6 +56,27 @@ test('health tells what each source has received and what does not go well, and 
     assert.equal((await send('GET', '/health/ready')).status, 200, 'requests are taken all the same')
     metrics.feed({ kind: 'unchanged', table: 'a.b', from: 0, end: 1 })
     assert.equal(((await send('GET', '/health')).body as { status: string }).status, 'ok')
+  })
+})
+
+test('a bucket that answers no request, or cannot be compared, is told by health until it does', async () => {
+  const metrics = new Metrics()
+  await withServer(config, { metrics }, async ({ send }) => {
+    const reasons = async () => ((await send('GET', '/health')).body as { reasons: string[] }).reasons
+    const request = { operation: 'HeadObject', bucket: 'photos', durationMs: 1 } as const
+    for (let count = 1; count < limits.bucketFailuresTold; count++) metrics.s3({ ...request, outcome: 'refused' })
+    assert.deepEqual(await reasons(), [], 'a few may be of single objects')
+    metrics.s3({ ...request, outcome: 'throttled' })
+    metrics.s3({ ...request, outcome: 'missing' })
+    metrics.s3({ ...request, bucket: 'other', outcome: 'ok' })
+    metrics.s3({ ...request, outcome: 'timeout' })
+    const told = `bucket photos: ${limits.bucketFailuresTold} requests failed one after another (timeout)`
+    assert.deepEqual(await reasons(), [told])
+    metrics.reconciled({ kind: 'failed', bucket: 'photos', message: 'there is no such bucket', retryInMs: 1 })
+    assert.deepEqual(await reasons(), [told, 'bucket photos is not compared with its listing: there is no such bucket'])
+    metrics.s3({ ...request, outcome: 'ok' })
+    metrics.reconciled({ kind: 'compared', bucket: 'photos', counts: noDrift(), elapsedMs: 1 })
+    assert.deepEqual(await reasons(), [])
   })
 })
 

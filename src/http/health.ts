@@ -29,6 +29,7 @@ export async function healthOf(context: Context, request: FastifyRequest): Promi
     ...(await unreadyReasons(context)),
     ...sources.flatMap(({ source, trouble }) => (trouble === null ? [] : [`source ${source}: ${trouble}`])),
     ...[...metrics.stalledTables].map(([table, message]) => `${table} is not committed: ${message}`),
+    ...metrics.bucketTroubles,
   ]
   const status = reasons.length === 0 ? 'ok' : 'degraded'
   if (!gate.mayLook(request)) return { status, streams: streams.list().length }

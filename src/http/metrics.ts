@@ -79,6 +79,10 @@ export class Metrics {
   readonly #objects = new ObjectSourceMetrics(this.#registry)
   /** Tables whose last commit failed, and why. */
   readonly stalledTables = new Map<string, string>()
+  /** Requests to a bucket that failed since one went well, and how the last of them ended. */
+  readonly #failures = new Map<string, { count: number; outcome: SentRequest['outcome'] }>()
+  /** Buckets whose last comparison failed, and why. */
+  readonly #uncompared = new Map<string, string>()
   readonly #paused = this.#gauge('stream_paused', '1 while commits are held back.', ['stream'])
   readonly #inFlight = this.#gauge('http_in_flight_bytes', 'Bytes of bodies that are held.', [])
   readonly #s3Requests = this.#counter('s3_requests', 'Requests to S3, each try for itself, by how they ended.', [
@@ -153,15 +157,37 @@ export class Metrics {
   }
 
   readonly s3 = ({ bucket, operation, outcome, durationMs }: SentRequest): void => {
-    this.#s3Requests.inc({ bucket: this.#bucketOf(bucket), operation, outcome })
+    const label = this.#bucketOf(bucket)
+    this.#s3Requests.inc({ bucket: label, operation, outcome })
     this.#s3Seconds.observe({ operation }, durationMs / 1000)
+    if (outcome === 'refused' || outcome === 'broken' || outcome === 'timeout')
+      this.#failures.set(label, { count: (this.#failures.get(label)?.count ?? 0) + 1, outcome })
+    // That an object is missing is also what a HEAD says where there is no bucket.
+    else if (outcome === 'ok' || outcome === 'condition') this.#failures.delete(label)
+  }
+
+  /** What buckets do not do as they should, in words. */
+  get bucketTroubles(): string[] {
+    const failing = [...this.#failures].filter(([, { count }]) => count >= limits.bucketFailuresTold)
+    return [
+      ...failing.map(
+        ([bucket, { count, outcome }]) => `bucket ${bucket}: ${count} requests failed one after another (${outcome})`,
+      ),
+      ...[...this.#uncompared].map(
+        ([bucket, message]) => `bucket ${bucket} is not compared with its listing: ${message}`,
+      ),
+    ]
   }
 
   /** Buckets are those of the configuration. */
   readonly reconciled = (event: ReconcileEvent): void => {
     const { bucket } = event
     this.#reconcileTrouble.set({ bucket }, event.kind === 'failed' ? 1 : 0)
-    if (event.kind === 'failed') return
+    if (event.kind === 'failed') {
+      this.#uncompared.set(bucket, event.message)
+      return
+    }
+    this.#uncompared.delete(bucket)
     for (const [kind, count] of Object.entries(event.counts.drift)) this.#drift.inc({ bucket, kind }, count)
     this.#reconcileKeys.set({ bucket }, event.counts.keys)
     this.#reconcileSeconds.set({ bucket }, event.elapsedMs / 1000)

@@ -138,7 +138,6 @@ export class S3Requests {
 function outcomeOf(failure: S3Failure): RequestOutcome {
   switch (failure.kind) {
     case 'missing':
-    case 'no-bucket':
     case 'no-upload':
       return 'missing'
     case 'condition':
@@ -150,6 +149,7 @@ function outcomeOf(failure: S3Failure): RequestOutcome {
       return failure.timeout ? 'timeout' : 'broken'
     case 'not-implemented':
     case 'range':
+    case 'no-bucket':
     case 'refused':
       return 'refused'
   }
