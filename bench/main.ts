@@ -4,6 +4,7 @@ import { cpus, totalmem } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { appends } from './appends.bench.ts'
+import { buckets } from './buckets.bench.ts'
 import { commits } from './commits.bench.ts'
 import { type Bench, type BenchOptions, load, type Measure, table } from './harness.ts'
 import { metadata } from './metadata.bench.ts'
@@ -14,7 +15,18 @@ import { streams } from './streams.bench.ts'
 import { upserts } from './upserts.bench.ts'
 import { visible } from './visible.bench.ts'
 
-const benches: readonly Bench[] = [upserts, appends, scan, commits, metadata, visible, records, streams, reconcile]
+const benches: readonly Bench[] = [
+  upserts,
+  appends,
+  scan,
+  commits,
+  metadata,
+  visible,
+  records,
+  streams,
+  reconcile,
+  buckets,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

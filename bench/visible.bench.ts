@@ -7,21 +7,13 @@ import { cp, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Duck, literal } from '../src/duck/duck.ts'
-import { openSqliteCatalog } from '../src/iceberg/catalog/sqlite.ts'
-import { storeIo } from '../src/iceberg/file/store-io.ts'
-import { planScan } from '../src/iceberg/scan/plan.ts'
-import { scanRelation } from '../src/iceberg/scan/relation.ts'
-import { openFileStore } from '../src/store/file.ts'
 import { type Bench, Samples } from './harness.ts'
+import { openWitness } from './witness.ts'
 
 const BENCH = 'visible'
 const AIM_MS = 1_000
-const WAIT_MS = 60_000
-const POLL_MS = 5
 const PHOTOS = path.join(import.meta.dirname, '..', 'examples', 'photos')
 const MAIN = path.join(import.meta.dirname, '..', 'src', 'cli', 'main.ts')
-const TABLE = { namespace: ['default'], name: 's3_content_metadata' }
 
 export const visible: Bench = {
   name: BENCH,
@@ -68,37 +60,4 @@ async function watching(child: ChildProcess): Promise<void> {
     child.on('close', (code) => reject(new Error(`quickstart ended with ${code} before it watched`)))
   })
   await pause(1_000)
-}
-
-/** Another reader of the same catalog. */
-async function openWitness(home: string) {
-  const warehouse = path.join(home, 'warehouse')
-  const root = `file://${warehouse}`
-  const io = storeIo(await openFileStore({ root: warehouse }), { root, scratchDir: path.join(home, 'witness') })
-  const catalog = await openSqliteCatalog({
-    path: path.join(home, 'catalog.db'),
-    name: 'tidewater',
-    warehouse: root,
-    io,
-  })
-  const duck = await Duck.open({ memoryMiB: 256, threads: 1 })
-  const session = await duck.connect()
-  return {
-    /** Asks for the table's row until it is there, looking into every new snapshot. */
-    untilThere: async (key: string) => {
-      let looked = ''
-      for (const started = performance.now(); performance.now() - started < WAIT_MS; await pause(POLL_MS)) {
-        const { metadata, metadataLocation } = await catalog.load(TABLE)
-        if (metadataLocation === looked) continue
-        looked = metadataLocation
-        const { sql } = await scanRelation(session, io, await planScan(io, metadata), { columns: ['key'] })
-        if (Number(await session.value(`SELECT count(*) FROM (${sql}) WHERE key = ${literal(key)}`)) > 0) return
-      }
-      throw new Error(`${key} did not become visible in ${WAIT_MS} ms`)
-    },
-    close: async () => {
-      await catalog.close()
-      duck.close()
-    },
-  }
 }
