@@ -404,6 +404,8 @@ export const limits = {
   s3BackoffMs: 100,
   s3BackoffMaxMs: 10_000,
   s3ThrottleMaxMs: 20_000,
+  /** A bucket that has been answered by nothing but "slow down" for so long is asked by one request after each pause; others are refused. */
+  s3ThrottledGiveUpMs: 30_000,
   /** Time to connect, and for a whole answer: this, and a second for every so many bytes that travel. */
   s3ConnectMs: 5_000,
   s3RequestMs: 30_000,
@@ -530,6 +532,10 @@ assert(limits.filePageRows <= limits.streamRequestRecordsMax, 'one page of a fil
 assert(
   limits.filePageBytes + limits.streamRecordBytesMax <= limits.streamRequestBytesMax,
   'one page must fit a request',
+)
+assert(
+  limits.s3ThrottleMaxMs < limits.s3ThrottledGiveUpMs,
+  'a throttled bucket must be asked again before that is forgotten',
 )
 assert(limits.s3RequestsAtOnce <= limits.s3SocketsMax, 'a request that may go must find a socket')
 assert(limits.queryTimeMs < limits.localCacheKeepMs, 'a local copy outlives the statement that reads it')

@@ -80,11 +80,10 @@ test('good answers open the gate again', async () => {
   const { clock, gate, passes, enter } = open(8)
   for (let round = 0; round < 5; round++) {
     await enter(1)
-    await clock.pass(limits.s3ThrottleMaxMs)
     passes.pop()!.leave('throttled')
+    await clock.pass(limits.s3ThrottleMaxMs)
   }
   assert.equal(gate.atOnce, 1)
-  await clock.pass(limits.s3ThrottleMaxMs)
   for (let answers = 0; answers < 40; answers++) {
     await enter(1)
     passes.pop()!.leave('answered')
@@ -96,4 +95,43 @@ test('a queue that is full refuses', async () => {
   const { gate, enter } = open(1, 2)
   await enter(3)
   await assert.rejects(gate.enter(), (error) => isFault(error, 'limit'))
+})
+
+test('a bucket that has only been throttled for long is asked by one at a time, and refuses the others, until it answers', async () => {
+  const { clock, gate, passes, enter } = open(8)
+  await enter(1)
+  passes.pop()!.leave('throttled')
+  await clock.pass(limits.s3ThrottleMaxMs)
+  await enter(1)
+  passes.pop()!.leave('throttled')
+  await clock.pass(limits.s3ThrottledGiveUpMs - 1)
+  await enter(gate.atOnce)
+  assert.equal(passes.length, 2)
+  const waiting = gate.enter()
+  const refused = (error: unknown) => isFault(error, 'unavailable') && Number(error.facts['retryAfterMs']) > 0
+  // Whoever waits hears it too.
+  const heard = assert.rejects(waiting, (error) => isFault(error, 'unavailable'))
+  for (const pass of passes.splice(0)) pass.leave('throttled')
+  await heard
+  await assert.rejects(gate.enter(), refused)
+  await clock.pass(limits.s3ThrottleMaxMs)
+  await enter(1)
+  passes.pop()!.leave('answered')
+  await enter(2)
+  assert.equal(passes.length, 2)
+  await enter(2)
+  assert.equal(passes.length, gate.atOnce, 'and again some may wait')
+})
+
+test('that a bucket was throttled long ago refuses nobody', async () => {
+  const { clock, gate, passes, enter } = open(4)
+  await enter(1)
+  passes.pop()!.leave('throttled')
+  await clock.pass(10 * limits.s3ThrottledGiveUpMs)
+  await enter(3)
+  assert.equal(passes.length, gate.atOnce)
+  passes.pop()!.leave('throttled')
+  await enter(1)
+  await clock.pass(limits.s3ThrottleMaxMs)
+  assert.equal(passes.length, gate.atOnce)
 })

@@ -4,6 +4,9 @@
  * A store that throttles is asked by half as many at once, after a pause that doubles with each such answer (with full jitter, or as
  * long as the store says); with each good answer the number grows again by a part of one, as TCP's window does. Answers to requests
  * that were under way when the number was halved do not halve it again. Invariant: never more at once than `atOnceMax`, never none.
+ *
+ * A store that has said nothing else for long is asked by one request after each pause, and all others are refused at once: who asks has
+ * other buckets to go on with.
  */
 import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
@@ -29,10 +32,13 @@ export class Gate {
   readonly #random: () => number
   readonly #atOnceMax: number
   readonly #waitingMax: number
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting: { resolve: () => void; reject: (fault: Fault) => void }[] = []
   #atOnce: number
   #inFlight = 0
   #throttles = 0
+  /** Since when nothing but "slow down" has come; null: something else came last. */
+  #throttledSinceMs: number | null = null
+  #throttledLastMs = 0
   #epoch = 0
   #closedUntilMs = 0
   #opening = false
@@ -50,17 +56,18 @@ export class Gate {
     return Math.max(1, Math.floor(this.#atOnce))
   }
 
-  /** @throws Fault `limit` when too many wait */
+  /** @throws Fault `limit` when too many wait, `unavailable` where the store has throttled for long */
   async enter(): Promise<Pass> {
     if (this.#waiting.length > 0 || !this.#open()) {
+      if (this.#isGivenUp()) throw this.#givenUp()
       if (this.#waiting.length >= this.#waitingMax) {
         throw new Fault(
           'limit',
           `expected at most ${this.#waitingMax} requests to wait for one bucket; ask for less at once`,
         )
       }
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#waiting.push(resolve)
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      this.#waiting.push({ resolve, reject })
       this.#admit()
       await promise
     } else this.#inFlight++
@@ -82,8 +89,29 @@ export class Gate {
     return this.#inFlight < this.atOnce && this.#clock.nowMs() >= this.#closedUntilMs
   }
 
+  #isGivenUp(): boolean {
+    const sinceMs = this.#throttledSinceMs
+    return sinceMs !== null && this.#isThrottled() && this.#clock.nowMs() - sinceMs >= limits.s3ThrottledGiveUpMs
+  }
+
+  /** It said so lately: what it said before nobody asked for a while is forgotten. */
+  #isThrottled(): boolean {
+    return this.#clock.nowMs() - this.#throttledLastMs < limits.s3ThrottledGiveUpMs
+  }
+
+  #givenUp(): Fault {
+    const nowMs = this.#clock.nowMs()
+    const seconds = Math.floor((nowMs - (this.#throttledSinceMs ?? nowMs)) / 1000)
+    return new Fault(
+      'unavailable',
+      `the store has asked for fewer requests to this bucket for ${seconds} s, and answered none; ask again later`,
+      { retryAfterMs: Math.max(0, this.#closedUntilMs - nowMs) },
+    )
+  }
+
   #answered(): void {
     this.#throttles = 0
+    this.#throttledSinceMs = null
     this.#atOnce = Math.min(this.#atOnceMax, this.#atOnce + 1 / this.#atOnce)
   }
 
@@ -93,13 +121,19 @@ export class Gate {
     this.#atOnce = Math.max(1, this.#atOnce / 2)
     const longestMs = backoffMs(this.#throttles, limits.s3BackoffMs, limits.s3ThrottleMaxMs)
     const pauseMs = Math.max(this.#random() * longestMs, Math.min(retryAfterMs ?? 0, limits.s3ThrottleMaxMs))
-    this.#closedUntilMs = this.#clock.nowMs() + Math.ceil(pauseMs)
+    const nowMs = this.#clock.nowMs()
+    this.#closedUntilMs = nowMs + Math.ceil(pauseMs)
+    if (this.#throttledSinceMs === null || !this.#isThrottled()) this.#throttledSinceMs = nowMs
+    this.#throttledLastMs = nowMs
+    if (!this.#isGivenUp()) return
+    const fault = this.#givenUp()
+    for (const { reject } of this.#waiting.splice(0)) reject(fault)
   }
 
   #admit(): void {
     while (this.#waiting.length > 0 && this.#open()) {
       this.#inFlight++
-      this.#waiting.shift()!()
+      this.#waiting.shift()!.resolve()
     }
     const leftMs = this.#closedUntilMs - this.#clock.nowMs()
     if (this.#waiting.length === 0 || leftMs <= 0 || this.#opening) return

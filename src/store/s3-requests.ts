@@ -6,7 +6,7 @@
  */
 import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
-import { Fault, type FaultFacts } from '../base/fault.ts'
+import { Fault, type FaultFacts, isFault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { Recent } from '../base/recent.ts'
 import { clientOf, type LoadedClient } from './s3-client.ts'
@@ -93,6 +93,8 @@ export class S3Requests {
       try {
         return { value: await this.#once(work, send), uncertain }
       } catch (error) {
+        // Not even asked: the bucket has been throttled for long. An earlier try may have been done all the same.
+        if (isFault(error, 'unavailable')) return { failure: { kind: 'throttled' }, uncertain, fault: error }
         if (error instanceof Fault || isBug(error)) throw error
         const failure = failureOf(error)
         if (!mayPass(failure) || attempt === attemptsMax) {
