@@ -16,6 +16,7 @@ import {
   warn,
   withEngine,
 } from './common.ts'
+import { EXIT } from './exit.ts'
 import { type BucketIngestCounts, bucketLocation, ingestBucket, withBucket } from './ingest-bucket.ts'
 import { type Progress, progressLine } from './progress.ts'
 import { SkippedFiles } from './skipped.ts'
@@ -86,6 +87,7 @@ Running it again commits nothing new, and after a run that was ended goes on whe
             const counts = await ingestBucket(engine, location, { ...bucketOptions(options), signal, progress })
             progress.clear()
             print(counts, skipped, commits, options.json === true)
+            if (counts.tooMany > 0) process.exitCode = EXIT.partly
             return
           }
           warnOfAnotherDirectory(engine, dir, options)
