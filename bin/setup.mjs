@@ -72,7 +72,7 @@ function matchesLock() {
 }
 
 function install() {
-  say('Installing dependencies with npm ci (once; about 160 MB to download)…')
+  say('Installing dependencies with npm ci (once; about 200 MB to download)…')
   const npm = npmCommand()
   // dev dependencies too: one install serves start and test, and NODE_ENV=production must not leave half of them out.
   const args = [...npm.args, 'ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund']
