@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import type { Command } from 'commander'
 import { completionScript } from './completion.ts'
@@ -77,9 +80,19 @@ describe('completion', () => {
     const isThere = spawnSync(shell, ['--version']).status === 0
     it(`for ${shell} is a script that ${shell} accepts`, {
       skip: isThere ? false : `${shell} is not installed`,
-    }, () => {
-      const { status, stderr } = spawnSync(shell, ['-n'], { input: completionScript(program, shell), encoding: 'utf8' })
-      assert.equal(status, 0, stderr)
+    }, async () => {
+      const dir = await mkdtemp(join(tmpdir(), 'tidewater-completion-'))
+      try {
+        // From a file: fish reads no script from its standard input to check it.
+        const file = join(dir, 'script')
+        await writeFile(file, completionScript(program, shell))
+        const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' })
+        assert.equal(status, 0, stderr)
+        await writeFile(file, 'if\n(')
+        assert.notEqual(spawnSync(shell, ['-n', file]).status, 0, 'a broken script is refused')
+      } finally {
+        await rm(dir, { recursive: true, force: true })
+      }
     })
   }
 
