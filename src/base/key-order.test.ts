@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compareKeys } from './key-order.ts'
+import { compareKeyOrder } from './key-order.ts'
 
 test('keys compare as their UTF-8 bytes do', () => {
   const key = fc.oneof(
@@ -10,7 +10,7 @@ test('keys compare as their UTF-8 bytes do', () => {
   )
   fc.assert(
     fc.property(key, key, (a, b) => {
-      assert.equal(Math.sign(compareKeys(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      assert.equal(Math.sign(compareKeyOrder(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)))
     }),
   )
 })

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { compareKeyOrder } from '../base/key-order.ts'
 import { limits } from '../base/limits.ts'
-import { compareKeyOrder } from '../change/key-order.ts'
 import type { BucketStore, ObjectInfo } from '../store/store.ts'
 import { ListingParts, type PartRange } from './listing-parts.ts'
 

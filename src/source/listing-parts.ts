@@ -7,8 +7,8 @@
  * can go on after a crash.
  */
 import { assert } from '../base/assert.ts'
+import { compareKeyOrder } from '../base/key-order.ts'
 import { limits } from '../base/limits.ts'
-import { compareKeyOrder } from '../change/key-order.ts'
 import type { BucketStore } from '../store/store.ts'
 import { type ListedKey, listKeys } from './listing.ts'
 

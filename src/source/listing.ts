@@ -6,8 +6,8 @@
  * removals of objects that are there.
  */
 import { Fault } from '../base/fault.ts'
+import { compareKeyOrder } from '../base/key-order.ts'
 import { limits } from '../base/limits.ts'
-import { compareKeyOrder } from '../change/key-order.ts'
 import { NULL_VERSION } from '../change/object-event.ts'
 import type { BucketStore, ObjectInfo, VersionInfo } from '../store/store.ts'
 

@@ -9,7 +9,7 @@
 import { type Clock, systemClock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { md5Hex } from '../base/hash.ts'
-import { compareKeys } from './key-order.ts'
+import { compareKeyOrder } from '../base/key-order.ts'
 import { MemoryFiles, takeFile } from './memory-files.ts'
 import { clampRange } from './range.ts'
 import type {
@@ -203,7 +203,7 @@ class MemoryBucketAdapter implements MemoryBucket {
 
   #keys(prefix: string, after?: string): string[] {
     const keys = [...this.#versions.keys()].filter((key) => key.startsWith(prefix))
-    return keys.filter((key) => after === undefined || compareKeys(key, after) > 0).sort(compareKeys)
+    return keys.filter((key) => after === undefined || compareKeyOrder(key, after) > 0).sort(compareKeyOrder)
   }
 
   #push(key: string, made: Omit<Version, 'versionId'>): Version {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { isFault } from '../../src/base/fault.ts'
-import { compareKeys } from '../../src/store/key-order.ts'
+import { compareKeyOrder } from '../../src/base/key-order.ts'
 import type { BucketStore, ListVersionsOptions, VersionInfo } from '../../src/store/store.ts'
 import { assertSame, keysOf, textOf, utf8 } from './store.ts'
 
@@ -142,7 +142,7 @@ export function bucketContract(
       assert.equal(all.length, 9)
       assert.deepEqual(
         all.map(({ key }) => key),
-        all.map(({ key }) => key).toSorted(compareKeys),
+        all.map(({ key }) => key).toSorted(compareKeyOrder),
       )
       for (const [at, { key, versionId }] of all.entries()) {
         assert.deepEqual(
@@ -150,7 +150,7 @@ export function bucketContract(
           all.slice(at + 1),
           `after ${key} ${versionId}`,
         )
-        const rest = all.filter((each) => compareKeys(each.key, key) > 0)
+        const rest = all.filter((each) => compareKeyOrder(each.key, key) > 0)
         assert.deepEqual(await versionsOf(store, '', { key }), rest, `after all of ${key}`)
       }
     })

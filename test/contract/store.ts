@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { isFault } from '../../src/base/fault.ts'
-import { compareKeys } from '../../src/store/key-order.ts'
+import { compareKeyOrder } from '../../src/base/key-order.ts'
 import type { ObjectInfo, Store } from '../../src/store/store.ts'
 
 export interface StoreUnderTest<S extends Store = Store> {
@@ -195,7 +195,7 @@ export function storeContract(title: string, contract: StoreContract): void {
     })
 
     const inOrder = (keys: readonly string[]) =>
-      contract.order === 'utf8' ? keys.toSorted(compareKeys) : keys.toSorted()
+      contract.order === 'utf8' ? keys.toSorted(compareKeyOrder) : keys.toSorted()
 
     withStore('list gives keys in their order, with any prefix, and goes on after any key', async (store) => {
       const keys = ['a-b', 'a.txt', 'a/b', 'a/b-c/d', 'a/b0', 'a0', 'ab/c', 'b', 'Ä', '😀', '\uff5e', 'zz/a/b/c']

@@ -7,8 +7,8 @@
  * more comparison has run, what is known is what is there, and another comparison finds nothing.
  */
 import assert from 'node:assert/strict'
+import { compareKeyOrder } from '../../src/base/key-order.ts'
 import { limits } from '../../src/base/limits.ts'
-import { compareKeyOrder } from '../../src/change/key-order.ts'
 import type { ObjectEvent } from '../../src/change/object-event.ts'
 import { microsecondsOf, sequenceNumber } from '../../src/change/sequence.ts'
 import type { Drift } from '../../src/service/objects/drift.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { compareKeyOrder } from '../../change/key-order.ts'
+import { compareKeyOrder } from '../../base/key-order.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
 import { knownKeys } from './known-keys.ts'
 import { openVersionStore } from './version-store.ts'

@@ -5,8 +5,9 @@
  * or more: those of U+E000 to U+FFFF are walked before those beyond. Memory: one page, and the versions of one key, of which no more
  * than `limits.reconcileVersionsPerKeyMax` are given (and then one more, so that the rest can be told).
  */
+
+import { compareKeyOrder, firstUnordered } from '../../base/key-order.ts'
 import { limits } from '../../base/limits.ts'
-import { compareKeyOrder, firstUnordered } from '../../change/key-order.ts'
 import type { VersionState } from './version-state.ts'
 import type { VersionCursor, VersionStore } from './version-store.ts'
 

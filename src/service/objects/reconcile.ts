@@ -12,8 +12,8 @@
  * Memory: a page of keys, and the versions of one.
  */
 import type { Clock } from '../../base/clock.ts'
+import { compareKeyOrder } from '../../base/key-order.ts'
 import { limits } from '../../base/limits.ts'
-import { compareKeyOrder } from '../../change/key-order.ts'
 import type { ListedKey } from '../../source/source.ts'
 import { type ComparedKey, type Drift, driftOf, isCurrentInStep, isInStep } from './drift.ts'
 import { type KeyRange, type KnownKey, knownKeys } from './known-keys.ts'
