@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { cdkStreams, isCdkContext } from './cdk-context.ts'
-import { loadConfig, parseConfig } from './config.ts'
+import { parseConfig } from './config.ts'
+import { loadConfig } from './config-file.ts'
 
 const file = new URL('../../examples/streams/cdk.context.json', import.meta.url)
 const prefix =

@@ -4,7 +4,7 @@ import { compilePath } from '../base/json-path.ts'
 import type { Type } from '../iceberg/spec/table-metadata.ts'
 import { parseTypeText } from '../iceberg/spec/type-text.ts'
 import type { MappedColumn } from '../service/objects/mapping.ts'
-import type { Config } from './config.ts'
+import type { ObjectsSettings } from './settings/objects.ts'
 
 /** Columns that the table has in any case. */
 const FIXED_COLUMNS = ['bucket', 'key', 'versionId', 'sequencer', 'etag', 'metadata', 'lastModified']
@@ -19,7 +19,7 @@ export interface ContentColumns {
 }
 
 /** The columns that are sound, and every problem of the others. */
-export function contentColumns(objects: Config['objects']): ContentColumns {
+export function contentColumns(objects: ObjectsSettings): ContentColumns {
   const columns: MappedColumn[] = []
   const problems: string[] = []
   const taken = new Map(FIXED_COLUMNS.map((name) => [name.toLowerCase(), 'the table has a column of that name anyway']))

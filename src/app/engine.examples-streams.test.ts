@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { EngineBench } from '../../test/support/engine-bench.ts'
 import { recordsOf } from '../../test/support/streams.ts'
-import { type ConfigInput, loadConfig } from './config.ts'
+import type { ConfigInput } from './config.ts'
+import { loadConfig } from './config-file.ts'
 
 const folder = fileURLToPath(new URL('../../examples/streams', import.meta.url))
 

@@ -8,10 +8,10 @@ import { type ObjectSource, ObjectSources, type ObjectSourcesOptions } from '../
 import { kafkaGroup } from '../service/streams/sources/settings.ts'
 import type { SqsConnection } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
-import type { Config } from './config.ts'
 import type { OnSkip } from './ingest.ts'
-import type { ObjectSourceSettings, SqsSettings } from './object-source-settings.ts'
 import { s3Connection } from './s3-connections.ts'
+import type { ObjectSourceSettings, SqsSettings } from './settings/object-sources.ts'
+import type { S3Settings } from './settings/s3.ts'
 import { joinTopics } from './sources.ts'
 
 const POSITIONS = 'object-sources.json'
@@ -19,7 +19,7 @@ const POSITIONS = 'object-sources.json'
 export interface AppObjectSourcesOptions extends Omit<ObjectSourcesOptions, 'configured' | 'positions'> {
   configured: Readonly<Record<string, ObjectSourceSettings>>
   /** Connections that sources may name. */
-  s3: Config['s3']
+  s3: S3Settings
   /** Folder that relative paths in the configuration start from. */
   configDir: string
   stateDir: string
@@ -56,7 +56,7 @@ export function openObjectSources({
 function sourceOf(
   name: string,
   settings: ObjectSourceSettings,
-  s3: Config['s3'],
+  s3: S3Settings,
   configDir: string,
   attachDirectory: AppObjectSourcesOptions['attachDirectory'],
 ): ObjectSource {
@@ -96,7 +96,7 @@ function sourceOf(
 }
 
 /** How a queue is reached. @throws Fault `invalid` for a connection or a variable that is not there */
-export function queueConnection(settings: SqsSettings, s3: Config['s3'], where: string): SqsConnection {
+export function queueConnection(settings: SqsSettings, s3: S3Settings, where: string): SqsConnection {
   const { queueUrl, 'sqs.endpoint': endpoint, 'client.region': region } = settings
   const named = settings.s3 === undefined ? null : s3Connection({ s3 }, settings.s3)
   const secret = (key: 'client.access-key-id' | 'client.secret-access-key' | 'client.session-token') =>

@@ -6,8 +6,8 @@ import { type ContentMapping, defaultMapping } from '../service/objects/mapping.
 import { contentTable, inventoryTable, journalTable } from '../service/objects/tables.ts'
 import type { TableDefinition } from '../table/table.ts'
 import { checkProperties } from '../table/write-settings.ts'
-import type { Config } from './config.ts'
 import { contentColumns } from './content-columns.ts'
+import type { ObjectsSettings } from './settings/objects.ts'
 
 export interface ObjectTables {
   mapping: ContentMapping
@@ -17,7 +17,7 @@ export interface ObjectTables {
 }
 
 /** The tables that follow a log, by the log's name. */
-export function tablesByLog(config: Config): ReadonlyMap<string, TableDefinition> {
+export function tablesByLog(config: WithObjects): ReadonlyMap<string, TableDefinition> {
   const { journal, inventory, content } = objectTables(config)
   return new Map([
     ['journal', journal],
@@ -27,21 +27,25 @@ export function tablesByLog(config: Config): ReadonlyMap<string, TableDefinition
   ])
 }
 
-type TableSettings = Config['objects']['tables']['content']
+type TableSettings = ObjectsSettings['tables']['content']
+
+interface WithObjects {
+  readonly objects: ObjectsSettings
+}
 
 /** @throws Fault `invalid` naming every setting that is wrong */
-export function objectTables(config: Config): ObjectTables {
+export function objectTables(config: WithObjects): ObjectTables {
   const { tables, problems } = planTables(config)
   if (problems.length > 0) throw new Fault('invalid', problems.join('\n'))
   return tables
 }
 
 /** What is wrong with the tables that a configuration wants: sentences that begin with the path of the setting. */
-export function tableProblems(config: Config): string[] {
+export function tableProblems(config: WithObjects): string[] {
   return planTables(config).problems
 }
 
-function planTables({ objects }: Config): { tables: ObjectTables; problems: string[] } {
+function planTables({ objects }: WithObjects): { tables: ObjectTables; problems: string[] } {
   const { columns, problems } = contentColumns(objects)
   const { content, tables } = objects
   const mapping: ContentMapping = {

@@ -1,15 +1,12 @@
 /** Connections to S3 as the configuration names them. */
 import { Fault } from '../base/fault.ts'
 import { parseS3Properties, type S3Connection } from '../store/s3-connection.ts'
-import type { Config } from './config.ts'
-
-/** The name of the connection that is used where none is named; without one of that name it is AWS, with its own chain. */
-export const DEFAULT_CONNECTION = 'default'
+import { DEFAULT_CONNECTION, type S3Settings } from './settings/s3.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
 /** What is wrong with the connections, in sentences that begin with the path of the setting. */
-export function s3Problems(connections: Config['s3'], env: Environment = process.env): string[] {
+export function s3Problems(connections: S3Settings, env: Environment = process.env): string[] {
   return Object.entries(connections).flatMap(([name, properties]) => {
     const parsed = parseS3Properties(properties, `s3.${name}`, env)
     return 'problems' in parsed ? parsed.problems.map(({ path, message }) => `${path}: ${message}`) : []
@@ -17,10 +14,10 @@ export function s3Problems(connections: Config['s3'], env: Environment = process
 }
 
 /** One connection object per name, by which clients and their sockets are shared. */
-const known = new WeakMap<Config['s3'], Map<string, S3Connection>>()
+const known = new WeakMap<S3Settings, Map<string, S3Connection>>()
 
 /** @throws Fault `invalid` when there is no connection of this name, or it is wrong */
-export function s3Connection(config: Pick<Config, 's3'>, name: string = DEFAULT_CONNECTION): S3Connection {
+export function s3Connection(config: { readonly s3: S3Settings }, name: string = DEFAULT_CONNECTION): S3Connection {
   const byName = known.get(config.s3) ?? new Map<string, S3Connection>()
   known.set(config.s3, byName)
   const found = byName.get(name)
@@ -42,7 +39,7 @@ export function s3Connection(config: Pick<Config, 's3'>, name: string = DEFAULT_
 }
 
 /** Connections whose secret stands in the configuration itself, in sentences. */
-export function s3Notes(connections: Config['s3']): string[] {
+export function s3Notes(connections: S3Settings): string[] {
   return Object.keys(connections)
     .filter((name) => s3Connection({ s3: connections }, name).literalSecret)
     .map(

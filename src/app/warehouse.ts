@@ -12,9 +12,9 @@ import { LocalCache } from '../store/local-cache.ts'
 import { openS3Store } from '../store/s3.ts'
 import type { S3Connection } from '../store/s3-connection.ts'
 import type { SentRequest } from '../store/s3-requests.ts'
-import type { Config } from './config.ts'
 import type { Home } from './home.ts'
 import { s3Connection } from './s3-connections.ts'
+import type { S3Settings, WarehouseSettings } from './settings/s3.ts'
 
 export type { SentRequest } from '../store/s3-requests.ts'
 
@@ -43,8 +43,14 @@ export function s3Place(location: string): S3Place | null {
   return { bucket, prefix, uri: prefix === '' ? `s3://${bucket}` : `s3://${bucket}/${prefix}` }
 }
 
+/** What a configuration says of it. */
+interface WarehouseConfig {
+  readonly warehouse: WarehouseSettings
+  readonly s3: S3Settings
+}
+
 /** What is wrong with the warehouse's settings, in sentences that begin with their path. */
-export function warehouseProblems({ warehouse, s3 }: Pick<Config, 'warehouse' | 's3'>): string[] {
+export function warehouseProblems({ warehouse, s3 }: WarehouseConfig): string[] {
   const problems: string[] = []
   const { location, s3: connection } = warehouse
   if (location !== undefined && s3Place(location) === null) {
@@ -61,13 +67,13 @@ export function warehouseProblems({ warehouse, s3 }: Pick<Config, 'warehouse' | 
 }
 
 /** The location under which the tables are: of S3 if the configuration says so, else of the home's folder. */
-export function warehouseUri(home: Pick<Home, 'warehouseUri'>, config: Pick<Config, 'warehouse'>): string {
+export function warehouseUri(home: Pick<Home, 'warehouseUri'>, config: Pick<WarehouseConfig, 'warehouse'>): string {
   return config.warehouse.location === undefined ? home.warehouseUri : placeOf(config.warehouse.location).uri
 }
 
 export interface WarehouseOptions {
   home: Pick<Home, 'warehouseUri' | 'warehouseDir' | 'scratchDir' | 'cacheDir'>
-  config: Pick<Config, 'warehouse' | 's3'>
+  config: WarehouseConfig
   /** Make the folder of a local warehouse. */
   create: boolean
   onRequest: (request: SentRequest) => void

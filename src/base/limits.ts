@@ -1,6 +1,6 @@
 /**
  * Every bound in one place, units last in the name, and the relations between bounds asserted at load.
- * Configuration may lower or raise those that `app/config.ts` lists; the others are properties of the design.
+ * Configuration may lower or raise those that `app/settings/` lists; the others are properties of the design.
  */
 import { assert } from './assert.ts'
 

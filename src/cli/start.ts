@@ -1,7 +1,7 @@
 /** `tidewater start`: everything that the configuration names, until it is told to end. */
 import path from 'node:path'
 import { type Command, Option } from 'commander'
-import { loadConfig } from '../app/config.ts'
+import { loadConfig } from '../app/config-file.ts'
 import type { Engine } from '../app/engine.ts'
 import { ReconcileSchedule, reconcileLine } from '../app/reconcile-schedule.ts'
 import { reextractPart } from '../app/reextract.ts'

@@ -3,8 +3,8 @@
  * Iceberg's users know; secrets may name the variable that holds them: `env:NAME`.
  */
 import { z } from 'zod'
-import { limits } from '../base/limits.ts'
-import { kafkaSettings } from '../service/streams/sources/settings.ts'
+import { limits } from '../../base/limits.ts'
+import { kafkaSettings } from '../../service/streams/sources/settings.ts'
 
 const url = z.url({ protocol: /^https?$/, error: 'expected an address that begins with http:// or https://' })
 
