@@ -47,6 +47,23 @@ test('a secret in the file itself is noted, and how buckets are addressed may be
   }
 })
 
+test('a property whose variable is not set is one problem, and not missing beside the others', () => {
+  const id = { 's3.access-key-id': 'id' }
+  const secret = { 's3.secret-access-key': 'secret' }
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [{ ...id, 's3.secret-access-key': 'env:NONE' }, /secret-access-key.*variable NONE is not set/],
+    [{ ...id, 's3.secret-access-key': 5 }, /secret-access-key.*expected text/],
+    [{ ...secret, 's3.access-key-id': 'env:NONE' }, /access-key-id.*variable NONE is not set/],
+    [id, /secret-access-key.*is missing/],
+    [secret, /access-key-id.*is missing/],
+  ]
+  for (const [properties, expected] of cases) {
+    const problems = problemsOf(properties)
+    assert.equal(problems.length, 1, problems.join('\n'))
+    assert.match(problems[0] ?? '', expected)
+  }
+})
+
 test('every problem is told at once, with its place', () => {
   const problems = problemsOf({
     's3.endpoint': 'localhost:9000',

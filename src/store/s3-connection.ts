@@ -63,6 +63,8 @@ export function parseS3Properties(
 ): ParsedS3 {
   const problems: PropertyProblem[] = []
   const given = new Map<Field, { value: string; property: string; literal: boolean }>()
+  /** Fields whose property has a problem: they are not missing. */
+  const wrong = new Set<Field>()
   const at = (property: string): string => `${path}[${JSON.stringify(property)}]`
   const problem = (property: string, message: string): void => void problems.push({ path: at(property), message })
 
@@ -73,6 +75,7 @@ export function parseS3Properties(
       continue
     }
     if (!['string', 'boolean'].includes(typeof raw)) {
+      wrong.add(field)
       problem(property, `expected text, got ${raw === null ? 'null' : typeof raw}`)
       continue
     }
@@ -80,6 +83,7 @@ export function parseS3Properties(
     const variable = /^env:(.+)$/.exec(text)?.[1]
     const value = variable === undefined ? text : env[variable]
     if (value === undefined || value === '') {
+      wrong.add(field)
       problem(property, variable === undefined ? 'is empty' : `the environment variable ${variable} is not set`)
       continue
     }
@@ -111,10 +115,11 @@ export function parseS3Properties(
   const accessKeyId = text('accessKeyId')
   const secretAccessKey = text('secretAccessKey')
   const sessionToken = text('sessionToken')
-  if (accessKeyId !== undefined && secretAccessKey === undefined) {
+  if (accessKeyId !== undefined && secretAccessKey === undefined && !wrong.has('secretAccessKey')) {
     problem('s3.secret-access-key', 'is missing beside "s3.access-key-id"')
   }
-  if (accessKeyId === undefined && (secretAccessKey !== undefined || sessionToken !== undefined)) {
+  const isAlone = secretAccessKey !== undefined || sessionToken !== undefined
+  if (accessKeyId === undefined && isAlone && !wrong.has('accessKeyId')) {
     problem('s3.access-key-id', 'is missing beside the secret or the session token')
   }
   const profile = text('profile')
