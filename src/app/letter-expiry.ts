@@ -5,7 +5,8 @@
  * Crash story: nothing is kept here. A letter that is still in the table is found again.
  */
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault, messageOf } from '../base/fault.ts'
+import { isFault } from '../base/fault.ts'
+import { Follower } from '../base/follow.ts'
 import { limits } from '../base/limits.ts'
 import type { DeadLetters } from '../service/deadletter/deadletter.ts'
 import { DEAD_LETTERS } from './open-letters.ts'
@@ -27,25 +28,31 @@ const DAY_MS = 24 * 3600 * 1000
 export class LetterExpiry {
   readonly #options: LetterExpiryOptions
   readonly #clock: Clock
-  #stop = new AbortController()
-  #running: Promise<void> | null = null
+  readonly #follower: Follower
 
   constructor(options: LetterExpiryOptions) {
     this.#options = options
     this.#clock = options.reader.clock
+    const { notice, keepDays } = options
+    this.#follower = new Follower({
+      clock: this.#clock,
+      turn: async (signal) => {
+        const deleted = await this.run(signal)
+        if (deleted > 0) notice(`${deleted} dead letters were deleted: nothing happened to them for ${keepDays} days`)
+        await this.#clock.sleep(limits.letterExpiryMs, signal)
+      },
+      onFault: ({ message }) => notice(`old dead letters wait to be deleted: ${message}`),
+      pause: { firstMs: limits.letterExpiryMs, maxMs: limits.letterExpiryMs },
+    })
   }
 
   /** Looks at once, and then now and then until `stop`. */
   start(): void {
-    if (this.#running !== null) return
-    this.#stop = new AbortController()
-    this.#running = this.#follow(this.#stop.signal)
+    this.#follower.start()
   }
 
-  async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-    this.#running = null
+  stop(): Promise<void> {
+    return this.#follower.stop()
   }
 
   /** @returns how many were deleted @throws Fault of the table or the log */
@@ -73,19 +80,5 @@ export class LetterExpiry {
       }
     }
     return deleted
-  }
-
-  async #follow(signal: AbortSignal): Promise<void> {
-    const { notice, keepDays } = this.#options
-    while (!signal.aborted) {
-      try {
-        const deleted = await this.run(signal)
-        if (deleted > 0) notice(`${deleted} dead letters were deleted: nothing happened to them for ${keepDays} days`)
-      } catch (error) {
-        const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        notice(`old dead letters wait to be deleted: ${fault.message}`)
-      }
-      await this.#clock.sleep(limits.letterExpiryMs, signal).catch(() => undefined)
-    }
   }
 }

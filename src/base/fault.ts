@@ -72,6 +72,11 @@ export function isFault(error: unknown, kind?: FaultKind): error is Fault {
   return error instanceof Fault && (kind === undefined || error.kind === kind)
 }
 
+/** A thrown value as a fault: what is none has the kind `unavailable`, since nobody knows that it will last. */
+export function faultOf(error: unknown): Fault {
+  return isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
+}
+
 /** The text of any thrown value, for messages that wrap it. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -5,7 +5,7 @@
  * The bounds on bytes and reads are those of the source below. Parsers wrap, swallow and rename what a read throws; so the first
  * fault of reading is kept, and `parsed` tells it instead of whatever the parser made of it.
  */
-import { Fault, isFault, messageOf } from '../base/fault.ts'
+import { Fault, faultOf, isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { ByteSource } from './extract.ts'
 import { invalid, truncated } from './image-head.ts'
@@ -69,7 +69,7 @@ export class Pages {
     try {
       return await this.#source.read(start, end)
     } catch (error) {
-      const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
+      const fault = faultOf(error)
       this.failure ??= fault
       this.#failed.reject(this.failure)
       throw fault

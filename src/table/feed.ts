@@ -8,9 +8,9 @@
  * A log may be for several tables: each has a feed, which takes its share of the entries (`LogShare`) and passes over the others.
  * Then no feed alone may let the log forget; whoever made them does, at the least position of all (`onPassed`).
  */
-import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault, messageOf } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
+import { Follower } from '../base/follow.ts'
 import { limits } from '../base/limits.ts'
 import type { Slots } from '../base/slots.ts'
 import type { Log, Segment } from '../log/log.ts'
@@ -54,9 +54,8 @@ export interface FeedOptions {
 
 export class TableFeed {
   readonly #options: FeedOptions
-  #stop = new AbortController()
+  readonly #follower: Follower
   #position: number
-  #running: Promise<void> | null = null
   /** Commits are made one after the other, whoever asks. */
   #turn: Promise<unknown> = Promise.resolve()
   /** Ends the wait for more entries. */
@@ -65,6 +64,15 @@ export class TableFeed {
   private constructor(options: FeedOptions, position: number) {
     this.#options = options
     this.#position = position
+    this.#follower = new Follower({
+      clock: options.clock,
+      turn: async (signal) => {
+        await options.log.waitFor(this.#position, signal)
+        await this.#linger(signal)
+        await this.#inTurn(() => this.#commitNext())
+      },
+      onFault: (fault, retryInMs) => options.onEvent({ kind: 'stalled', table: options.writer.name, fault, retryInMs }),
+    })
   }
 
   /** @throws Fault `corrupt` when the table holds more than the log: the log was lost or is another one */
@@ -87,16 +95,12 @@ export class TableFeed {
 
   /** Follows the log until `stop`. May be started again. */
   start(): void {
-    if (this.#running !== null) return
-    this.#stop = new AbortController()
-    this.#running = this.#follow(this.#stop.signal)
+    this.#follower.start()
   }
 
   /** Ends after the commit under way. Entries not yet committed stay in the log. */
   async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-    this.#running = null
+    await this.#follower.stop()
   }
 
   /** Commits without waiting for more, if there is anything to commit. */
@@ -115,25 +119,6 @@ export class TableFeed {
     const mine = this.#turn.then(work)
     this.#turn = mine.catch(() => undefined)
     return mine
-  }
-
-  async #follow(signal: AbortSignal): Promise<void> {
-    const { log, clock } = this.#options
-    let failures = 0
-    while (!signal.aborted) {
-      try {
-        await log.waitFor(this.#position, signal)
-        await this.#linger(signal)
-        await this.#inTurn(() => this.#commitNext())
-        failures = 0
-      } catch (error) {
-        if (signal.aborted) return
-        const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
-        this.#options.onEvent({ kind: 'stalled', table: this.#options.writer.name, fault, retryInMs })
-        await clock.sleep(retryInMs, signal).catch(() => undefined)
-      }
-    }
   }
 
   /** Lets more entries gather, until the time is over or somebody hurries. */

@@ -8,7 +8,7 @@
  */
 import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
-import { Fault, isFault, messageOf } from '../base/fault.ts'
+import { faultOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { Duck, DuckSession } from '../duck/duck.ts'
 import type { KeptTable } from './kept-table.ts'
@@ -173,7 +173,7 @@ export class UpkeepLoop {
       kept.dueMs = this.#clock.nowMs() + (more ? 0 : limits.upkeepIntervalMs)
     } catch (error) {
       if (!this.#tables.has(kept) || this.#stop.signal.aborted) return
-      const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
+      const fault = faultOf(error)
       const retryInMs = backoffMs(++kept.failures, limits.upkeepBackoffMs, limits.upkeepBackoffMaxMs)
       kept.dueMs = this.#clock.nowMs() + retryInMs
       this.#onEvent({ kind: 'upkeep-failed', table: kept.name, fault, retryInMs })

@@ -13,9 +13,9 @@
  * nothing was written.
  */
 
-import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Fault, isFault, messageOf } from '../../base/fault.ts'
+import { Fault, messageOf } from '../../base/fault.ts'
+import { Follower } from '../../base/follow.ts'
 import { limits } from '../../base/limits.ts'
 import { DatabaseSync } from '../../base/sqlite.ts'
 import { readTableChange } from '../../change/table-change.ts'
@@ -59,8 +59,7 @@ export class ErrorOutput {
   readonly #db: DatabaseSync
   readonly #stores = new Map<string, Promise<Store>>()
   #position: number
-  #stop = new AbortController()
-  #running: Promise<void> | null = null
+  readonly #follower: Follower
   #turn: Promise<unknown> = Promise.resolve()
 
   /** @throws Fault `unavailable` when its file cannot be opened */
@@ -81,6 +80,17 @@ export class ErrorOutput {
         error,
       )
     }
+    const { log, clock, onStalled } = options
+    this.#follower = new Follower({
+      clock,
+      turn: async (signal) => {
+        await log.waitFor(this.#position, signal)
+        // Letters that come together share an object.
+        await clock.sleep(limits.errorObjectLingerMs, signal)
+        await this.#inTurn()
+      },
+      onFault: onStalled,
+    })
   }
 
   /** Every letter before this offset has its line, where its stream wants one. */
@@ -89,15 +99,11 @@ export class ErrorOutput {
   }
 
   start(): void {
-    if (this.#running !== null) return
-    this.#stop = new AbortController()
-    this.#running = this.#follow(this.#stop.signal)
+    this.#follower.start()
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-    this.#running = null
+    await this.#follower.stop()
   }
 
   /** Writes what the log holds now. @throws Fault of the store */
@@ -116,25 +122,6 @@ export class ErrorOutput {
     const mine = this.#turn.catch(() => undefined).then(() => this.#next())
     this.#turn = mine.catch(() => undefined)
     return mine
-  }
-
-  async #follow(signal: AbortSignal): Promise<void> {
-    const { log, clock, onStalled } = this.#options
-    let failures = 0
-    while (!signal.aborted) {
-      try {
-        await log.waitFor(this.#position, signal)
-        // Letters that come together share an object.
-        await clock.sleep(limits.errorObjectLingerMs, signal)
-        await this.#inTurn()
-        failures = 0
-      } catch (error) {
-        if (signal.aborted) return
-        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
-        onStalled(isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error), retryInMs)
-        await clock.sleep(retryInMs, signal).catch(() => undefined)
-      }
-    }
   }
 
   async #next(): Promise<void> {

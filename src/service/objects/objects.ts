@@ -11,9 +11,9 @@
  * Crash story: on start the stage goes back to the last position that all three logs are known to have passed and passes
  * the rest on again. Merging is idempotent, and so are the tables: a change passed on twice is the same row.
  */
-import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Fault, isFault, messageOf } from '../../base/fault.ts'
+import type { Fault } from '../../base/fault.ts'
+import { follow } from '../../base/follow.ts'
 import { limits } from '../../base/limits.ts'
 import { type ObjectEvent, objectEventText, readObjectEvent } from '../../change/object-event.ts'
 import type { TableChangeEntry } from '../../change/table-change.ts'
@@ -230,23 +230,13 @@ export class ObjectsService {
     return mine
   }
 
-  async #follow(onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
+  #follow(onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
     const { objects, clock } = this.#parts
-    const { signal } = this.#stop
-    let failures = 0
-    while (!signal.aborted) {
-      try {
-        await objects.waitFor(this.#position, signal)
-        await this.#inTurn(() => this.#window())
-        failures = 0
-      } catch (error) {
-        if (signal.aborted) return
-        const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
-        const retryInMs = backoffMs(++failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
-        onFault(fault, retryInMs)
-        await clock.sleep(retryInMs, signal).catch(() => undefined)
-      }
+    const turn = async (signal: AbortSignal) => {
+      await objects.waitFor(this.#position, signal)
+      await this.#inTurn(() => this.#window())
     }
+    return follow({ clock, turn, onFault }, this.#stop.signal)
   }
 
   async #window(): Promise<void> {

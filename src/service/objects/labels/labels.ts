@@ -11,7 +11,8 @@
  * Crash story: killed after a call and before the row, the event is passed on again and its picture is called for again.
  */
 import type { Clock } from '../../../base/clock.ts'
-import { Fault, isFault, messageOf } from '../../../base/fault.ts'
+import { type Fault, isFault, messageOf } from '../../../base/fault.ts'
+import { follow } from '../../../base/follow.ts'
 import type { Json } from '../../../base/json.ts'
 import { limits } from '../../../base/limits.ts'
 import type { ExtractFault, Extraction } from '../../../extract/extract.ts'
@@ -178,12 +179,13 @@ export class Labels {
     signal: AbortSignal,
     onFault: (fault: Fault) => void,
   ): Promise<void> {
-    while (!signal.aborted) {
-      await this.settle(redo, signal).catch((error: unknown) => {
-        onFault(isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error))
-      })
-      await this.#parts.clock.sleep(limits.labelWaitingPollMs, signal).catch(() => undefined)
+    const { clock } = this.#parts
+    const turn = async () => {
+      await this.settle(redo, signal)
+      await clock.sleep(limits.labelWaitingPollMs, signal)
     }
+    const pause = { firstMs: limits.labelWaitingPollMs, maxMs: limits.labelWaitingPollMs }
+    await follow({ clock, turn, onFault, pause }, signal)
   }
 
   close(): void {

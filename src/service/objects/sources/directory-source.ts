@@ -1,7 +1,7 @@
 /** A directory that is watched as a source among others. One that cannot be watched is told of and tried again. */
-import { backoffMs } from '../../../base/backoff.ts'
 import type { Clock } from '../../../base/clock.ts'
-import { messageOf } from '../../../base/fault.ts'
+import type { Fault } from '../../../base/fault.ts'
+import { follow } from '../../../base/follow.ts'
 import { limits } from '../../../base/limits.ts'
 import type { DirectoryBucket, DirectoryBucketParts } from '../directory-bucket.ts'
 import type { ObjectSourceStatus } from './sources.ts'
@@ -41,23 +41,19 @@ export class DirectorySource {
   /** Watches until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { open, objects, clock, notice } = this.#options
-    for (let failures = 1; !signal.aborted; failures++) {
-      try {
-        // What was told before is known before anything is compared with what is known.
-        await objects.passed(objects.accepted, signal)
-        const directory = await open(this.#told, (text) => this.#skip(text))
-        this.#trouble = null
-        await directory.watch(signal, (text) => this.#warn(text))
-      } catch (error) {
-        if (signal.aborted) return
-        const message = messageOf(error)
-        if (message !== this.#trouble) notice(message)
-        this.#trouble = message
-        this.#note(message)
-        const pauseMs = backoffMs(failures, limits.stageBackoffMs, limits.stageBackoffMaxMs)
-        await clock.sleep(pauseMs, signal).catch(() => undefined)
-      }
+    const turn = async () => {
+      // What was told before is known before anything is compared with what is known.
+      await objects.passed(objects.accepted, signal)
+      const directory = await open(this.#told, (text) => this.#skip(text))
+      this.#trouble = null
+      await directory.watch(signal, (text) => this.#warn(text))
     }
+    const onFault = ({ message }: Fault) => {
+      if (message !== this.#trouble) notice(message)
+      this.#trouble = message
+      this.#note(message)
+    }
+    await follow({ clock, turn, onFault }, signal)
   }
 
   status(): Omit<ObjectSourceStatus, 'source'> {
