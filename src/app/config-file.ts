@@ -10,8 +10,8 @@ import { parse as parseYaml } from 'yaml'
 import { Fault, messageOf } from '../base/fault.ts'
 import { isCdkContext } from './cdk-context.ts'
 import { type Config, parseConfig } from './config.ts'
-import { secretNotes } from './object-sources.ts'
 import { s3Notes } from './s3-connections.ts'
+import { type Environment, secretNotes } from './secrets.ts'
 import { cdkNotes } from './settings/streams.ts'
 
 const CONFIG_FILES = ['tidewater.config.ts', 'tidewater.config.mjs', 'tidewater.config.yaml', 'tidewater.config.yml']
@@ -27,16 +27,22 @@ export interface LoadedConfig {
 /**
  * Reads `file`, or the first configuration file in `dir`, or gives the defaults.
  * @param stamp other than before for a file that was read before and may have changed
+ * @param env as of `parseConfig`
  * @throws Fault `invalid`, `not-found`
  */
-export async function loadConfig(file: string | undefined, dir: string, stamp = ''): Promise<LoadedConfig> {
+export async function loadConfig(
+  file: string | undefined,
+  dir: string,
+  stamp = '',
+  env?: Environment,
+): Promise<LoadedConfig> {
   const named = file === undefined ? null : path.resolve(dir, file)
   const found = await firstExisting(named === null ? CONFIG_FILES.map((name) => path.join(dir, name)) : [named])
   if (found === null && named !== null) throw new Fault('not-found', `there is no configuration file ${named}`)
   if (found === null) return { config: parseConfig({}, 'defaults'), file: null, notes: [] }
   const input = await readConfigFile(found, stamp)
   const cdkPath = isCdkContext(input) ? '' : 'cdkContext'
-  const config = parseConfig(await withCdkFile(input, found), found, cdkPath)
+  const config = parseConfig(await withCdkFile(input, found), found, cdkPath, env)
   const notes = [...s3Notes(config.s3), ...secretNotes(config.objects.sources), ...cdkNotes(config.cdkContext, cdkPath)]
   return { config, file: found, notes }
 }

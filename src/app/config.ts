@@ -7,8 +7,8 @@ import { Fault } from '../base/fault.ts'
 import type { streamSettings } from '../service/streams/definition.ts'
 import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { tableProblems } from './object-tables.ts'
-import { s3Problems } from './s3-connections.ts'
-import { bucketProblems } from './settings/buckets.ts'
+import { connectionProblems, s3Problems } from './s3-connections.ts'
+import { type Environment, secretProblems } from './secrets.ts'
 import { deadLettersSettings } from './settings/dead-letters.ts'
 import { sharedGroups } from './settings/kafka-groups.ts'
 import { objectsSettings, settleContent } from './settings/objects.ts'
@@ -57,16 +57,18 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 /**
  * @param file names the source in messages
  * @param cdkPath of the context in it
+ * @param env the environment that must have the variables which sources and streams name; absent: they are not looked up
  * @throws Fault `invalid` listing every problem with its path
  */
-export function parseConfig(input: unknown, file: string, cdkPath = 'cdkContext'): Config {
+export function parseConfig(input: unknown, file: string, cdkPath = 'cdkContext', env?: Environment): Config {
   const problems: string[] = []
   const { config, issues } = parseShape(withCdkStreams(input ?? {}, cdkPath, problems))
   problems.push(...issues.map(issueText))
   if (config !== null) {
     const wrong = issues.flatMap(pathsOf).map((path) => path.join('.'))
     // Of a setting that was left out for its form, nothing more can be said.
-    problems.push(...meaningProblems(config).filter((problem) => !wrong.some((path) => isAt(problem, path))))
+    const meaning = [...meaningProblems(config), ...(env === undefined ? [] : secretProblems(config, env))]
+    problems.push(...meaning.filter((problem) => !wrong.some((path) => isAt(problem, path))))
   }
   if (config === null || problems.length > 0) throw refused(file, problems)
   return config
@@ -103,7 +105,7 @@ function meaningProblems(config: Config): string[] {
   return [
     ...problems,
     ...s3Problems(config.s3),
-    ...bucketProblems(config.objects.buckets, config.s3),
+    ...connectionProblems(config),
     ...warehouseProblems(config),
     ...tableProblems(config),
     ...streamProblems(config.streams),
@@ -111,7 +113,8 @@ function meaningProblems(config: Config): string[] {
   ]
 }
 
-function refused(file: string, problems: readonly string[]): Fault {
+/** All problems of a configuration in one message. */
+export function refused(file: string, problems: readonly string[]): Fault {
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
   return new Fault('invalid', `${file} has ${count}:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
 }

@@ -26,7 +26,7 @@ import { ensureTable } from '../table/table-setup.ts'
 import { UpkeepLoop } from '../table/upkeep-loop.ts'
 import type { TableWriter } from '../table/writer.ts'
 import { Buckets, type OpenBucket, openExtractors } from './buckets.ts'
-import type { Config } from './config.ts'
+import { type Config, refused } from './config.ts'
 import { openErrorOutput } from './error-output.ts'
 import { type Home, heldHome, requireNoLoss } from './home.ts'
 import { attachDirectory } from './ingest.ts'
@@ -38,6 +38,7 @@ import { objectTables } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { withContent } from './reload.ts'
 import { s3Connection } from './s3-connections.ts'
+import { streamSecretProblems } from './secrets.ts'
 import { openSources } from './sources.ts'
 import { quickDamageOf, stateTrouble } from './state-trouble.ts'
 import { openTableFeeds, type TableFeeds, type TablePart } from './table-feeds.ts'
@@ -101,6 +102,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     }
     await requireNoLoss(home)
     // What may be wrong with the configuration is found before anything is made.
+    const lacking = streamSecretProblems(config, process.env)
+    if (lacking.length > 0) throw refused('the configuration', lacking)
     const tables = objectTables(config)
     const configured = Object.entries(config.streams).map(([name, settings]) => parseStream(name, settings))
     const pool = await openExtractors(config, options.configDir, (text) => options.onNotice?.(text))

@@ -5,7 +5,8 @@ import path from 'node:path'
 import { test } from 'node:test'
 import { isFault } from '../base/fault.ts'
 import { parseConfig } from './config.ts'
-import { openObjectSources, queueConnection, regionOfQueue, secretNotes } from './object-sources.ts'
+import { openObjectSources, queueConnection, regionOfQueue } from './object-sources.ts'
+import { secretNotes } from './secrets.ts'
 
 const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/111122223333/uploads'
 
@@ -81,7 +82,10 @@ test('a queue takes region and credentials from a connection of s3, where it has
   assert.deepEqual([named.region, named.endpoint], ['eu-west-1', 'http://127.0.0.1:1'])
   assert.deepEqual(named.credentials, { accessKeyId: 'id', secretAccessKey: 'key' })
   assert.equal(queueAt({ s3: 'other', ...own }).credentials?.accessKeyId, 'mine')
-  assert.throws(() => queueAt({ s3: 'none' }), /expected a connection of `s3`/)
+  assert.throws(
+    () => queueAt({ s3: 'none' }),
+    /objects\.sources\.q\.s3: expected the name of a connection of s3, got "none"; there are: other/,
+  )
 })
 
 test('secrets that stand in the file are told of, and those of variables are not', () => {

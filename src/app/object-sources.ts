@@ -1,7 +1,7 @@
 /** The sources of objects that the configuration names, with the clients that they read by. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { Fault, systemCode } from '../base/fault.ts'
+import { systemCode } from '../base/fault.ts'
 import type { DirectoryBucket, DirectoryBucketParts } from '../service/objects/directory-bucket.ts'
 import type { PositionsFile } from '../service/objects/sources/positions.ts'
 import { type ObjectSource, ObjectSources, type ObjectSourcesOptions } from '../service/objects/sources/sources.ts'
@@ -10,6 +10,7 @@ import type { SqsConnection } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
 import type { OnSkip } from './ingest.ts'
 import { s3Connection } from './s3-connections.ts'
+import { QUEUE_SECRETS, secretOf, tokenOf } from './secrets.ts'
 import type { ObjectSourceSettings, SqsSettings } from './settings/object-sources.ts'
 import type { S3Settings } from './settings/s3.ts'
 import { joinTopics } from './sources.ts'
@@ -99,13 +100,9 @@ function sourceOf(
 export function queueConnection(settings: SqsSettings, s3: S3Settings, where: string): SqsConnection {
   const { queueUrl, 'sqs.endpoint': endpoint, 'client.region': region } = settings
   const named = settings.s3 === undefined ? null : s3Connection({ s3 }, settings.s3)
-  const secret = (key: 'client.access-key-id' | 'client.secret-access-key' | 'client.session-token') =>
-    secretOf(settings[key], `${where}.${key}`)
-  const [id, key, token] = [
-    secret('client.access-key-id'),
-    secret('client.secret-access-key'),
-    secret('client.session-token'),
-  ]
+  const [id = null, key = null, token = null] = QUEUE_SECRETS.map((each) =>
+    secretOf(settings[each], `${where}.${each}`),
+  )
   return {
     queueUrl,
     endpoint: endpoint ?? null,
@@ -130,47 +127,6 @@ export function regionOfQueue(
   if (named !== undefined || old !== undefined) return named ?? old ?? null
   const said = env['AWS_REGION'] ?? env['AWS_DEFAULT_REGION']
   return said !== undefined || /\.amazonaws\.com(?:\.cn)?$/.test(hostname) ? null : 'us-east-1'
-}
-
-const TOKEN_MIN = 16
-
-/** @throws Fault `invalid` for a variable that is not set, or a token that is easily guessed */
-function tokenOf(text: string | undefined, where: string): string | null {
-  const token = secretOf(text, where)
-  if (token !== null && token.length < TOKEN_MIN)
-    throw new Fault('invalid', `${where}: expected at least ${TOKEN_MIN} characters, got ${token.length}`)
-  return token
-}
-
-const VARIABLE = /^env:([A-Za-z_][A-Za-z0-9_]*)$/
-
-/** A secret, or that of the variable that is named. @throws Fault `invalid` when the variable is not set */
-function secretOf(text: string | undefined, where: string): string | null {
-  if (text === undefined) return null
-  const [, variable] = VARIABLE.exec(text) ?? []
-  if (variable === undefined) return text
-  const value = process.env[variable]
-  if (value === undefined || value === '')
-    throw new Fault('invalid', `${where}: the environment has no variable ${variable}; set it before the start`)
-  return value
-}
-
-/** Where secrets stand in the configuration itself, in sentences. */
-export function secretNotes(configured: Readonly<Record<string, ObjectSourceSettings>>): string[] {
-  return Object.entries(configured).flatMap(([name, settings]) => {
-    const secrets =
-      settings.type === 'webhook'
-        ? { token: settings.token }
-        : settings.type === 'sqs'
-          ? { 'client.secret-access-key': settings['client.secret-access-key'] }
-          : {}
-    return Object.entries(secrets)
-      .filter(([, value]) => value !== undefined && !VARIABLE.test(value))
-      .map(
-        ([key]) =>
-          `objects.sources.${name}.${key}: the secret stands in the file; env:NAME takes it from the variable NAME`,
-      )
-  })
 }
 
 /** Where positions are kept. */

@@ -1,9 +1,10 @@
 /** Connections to S3 as the configuration names them. */
 import { Fault } from '../base/fault.ts'
 import { parseS3Properties, type S3Connection } from '../store/s3-connection.ts'
+import type { Environment } from './secrets.ts'
+import type { BucketSettings } from './settings/buckets.ts'
+import type { ObjectSourceSettings } from './settings/object-sources.ts'
 import { DEFAULT_CONNECTION, type S3Settings } from './settings/s3.ts'
-
-type Environment = Readonly<Record<string, string | undefined>>
 
 /** What is wrong with the connections, in sentences that begin with the path of the setting. */
 export function s3Problems(connections: S3Settings, env: Environment = process.env): string[] {
@@ -11,6 +12,29 @@ export function s3Problems(connections: S3Settings, env: Environment = process.e
     const parsed = parseS3Properties(properties, `s3.${name}`, env)
     return 'problems' in parsed ? parsed.problems.map(({ path, message }) => `${path}: ${message}`) : []
   })
+}
+
+/** What names connections. */
+interface Naming {
+  objects: {
+    buckets: Readonly<Record<string, BucketSettings>>
+    sources: Readonly<Record<string, ObjectSourceSettings>>
+  }
+  s3: S3Settings
+}
+
+/** Buckets and queues that name a connection which there is not. */
+export function connectionProblems({ objects, s3 }: Naming): string[] {
+  const named = [
+    ...Object.entries(objects.buckets).map(([name, bucket]) => ({ at: `objects.buckets.${name}.s3`, by: bucket.s3 })),
+    ...Object.entries(objects.sources).flatMap(([name, source]) =>
+      source.type === 'sqs' && source.s3 !== undefined ? [{ at: `objects.sources.${name}.s3`, by: source.s3 }] : [],
+    ),
+  ]
+  const names = Object.keys(s3).join(', ') || 'none'
+  return named
+    .filter(({ by }) => by !== DEFAULT_CONNECTION && !Object.hasOwn(s3, by))
+    .map(({ at, by }) => `${at}: expected the name of a connection of s3, got "${by}"; there are: ${names}`)
 }
 
 /** One connection object per name, by which clients and their sockets are shared. */

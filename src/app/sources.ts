@@ -6,6 +6,7 @@ import { type KafkaSettings, kafkaGroup } from '../service/streams/sources/setti
 import { Sources, type SourcesOptions } from '../service/streams/streams.ts'
 import type { KafkaConnection, KafkaMember } from '../source/source.ts'
 import { openFileStore } from '../store/file.ts'
+import { secretOfVariable } from './secrets.ts'
 
 export interface AppSourcesOptions extends Omit<SourcesOptions, 'joinKafka' | 'resolve' | 'openDirectory'> {
   /** Folder that relative paths in the configuration start from. */
@@ -66,7 +67,7 @@ async function tlsOf(tls: KafkaSettings['tls'], where: string, configDir: string
   const passphrase =
     tls.passphraseVariable === undefined
       ? undefined
-      : secretOf(tls.passphraseVariable, `${where}.tls.passphraseVariable`)
+      : secretOfVariable(tls.passphraseVariable, `${where}.tls.passphraseVariable`)
   return {
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
@@ -77,17 +78,10 @@ async function tlsOf(tls: KafkaSettings['tls'], where: string, configDir: string
 
 function saslOf(sasl: NonNullable<KafkaSettings['sasl']>, where: string): NonNullable<KafkaConnection['sasl']> {
   if (sasl.mechanism === 'OAUTHBEARER')
-    return { mechanism: sasl.mechanism, token: secretOf(sasl.tokenVariable, `${where}.sasl.tokenVariable`) }
+    return { mechanism: sasl.mechanism, token: secretOfVariable(sasl.tokenVariable, `${where}.sasl.tokenVariable`) }
   return {
     mechanism: sasl.mechanism,
-    username: secretOf(sasl.usernameVariable, `${where}.sasl.usernameVariable`),
-    password: secretOf(sasl.passwordVariable, `${where}.sasl.passwordVariable`),
+    username: secretOfVariable(sasl.usernameVariable, `${where}.sasl.usernameVariable`),
+    password: secretOfVariable(sasl.passwordVariable, `${where}.sasl.passwordVariable`),
   }
-}
-
-function secretOf(variable: string, where: string): string {
-  const value = process.env[variable]
-  if (value === undefined || value === '')
-    throw new Fault('invalid', `${where}: the environment has no variable ${variable}; set it before the start`)
-  return value
 }

@@ -32,8 +32,9 @@ export interface Setting {
   notes: string[]
 }
 
-export async function settingOf(options: HomeOptions): Promise<Setting> {
-  const { config, file, notes } = await loadConfig(options.config, process.cwd())
+/** @param serves what the sources of the configuration want of the environment must be there */
+export async function settingOf(options: HomeOptions, serves = false): Promise<Setting> {
+  const { config, file, notes } = await loadConfig(options.config, process.cwd(), '', serves ? process.env : undefined)
   const configDir = file === null ? process.cwd() : path.dirname(file)
   return { home: homeAt(options.home), config, configDir, configFile: file, notes }
 }

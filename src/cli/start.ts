@@ -47,7 +47,7 @@ what else has changed is named, and taken at the next start.`,
         write: (line) => process.stderr.write(line),
         nowMs: () => Date.now(),
       })
-      const setting = await settingOf(options)
+      const setting = await settingOf(options, true)
       const keys = await keysOf(setting, log)
       const metrics = new Metrics(true)
       const signal = interruptSignal()

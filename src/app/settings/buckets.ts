@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { durationMs } from '../duration.ts'
-import { DEFAULT_CONNECTION, type S3Settings } from './s3.ts'
+import { DEFAULT_CONNECTION } from './s3.ts'
 
 function checkEvery(text: string, context: z.RefinementCtx): void {
   const [min, max] = [limits.reconcileEveryMsMin, limits.reconcileEveryMsMax]
@@ -33,12 +33,3 @@ export const bucketSettings = z.strictObject({
 })
 
 export type BucketSettings = z.output<typeof bucketSettings>
-
-/** What is wrong with buckets beside their form, in sentences that begin with the path of the setting. */
-export function bucketProblems(buckets: Readonly<Record<string, BucketSettings>>, s3: S3Settings): string[] {
-  return Object.entries(buckets).flatMap(([name, { s3: connection }]) =>
-    connection === DEFAULT_CONNECTION || Object.hasOwn(s3, connection)
-      ? []
-      : `objects.buckets.${name}.s3: there is no connection "${connection}" in s3`,
-  )
-}

@@ -16,11 +16,14 @@ export const streamsSettings = z
 /** What brings records to streams by itself, by name, see docs/streams-sources.md. */
 export const sourcesSettings = z.record(z.string().regex(STREAM_NAME), sourceSettings).default({})
 
+export type StreamsSettings = z.output<typeof streamsSettings>
+export type SourcesSettings = z.output<typeof sourcesSettings>
+
 /** The context of a CDK application: its file, from the configuration's, or what is in it. `streams` lie over its streams. */
 export const cdkContextSettings = z.union([z.string(), z.looseObject({})]).optional()
 
 /** What is wrong with streams beside their form, in sentences that begin with the path of the setting. */
-export function streamProblems(streams: z.output<typeof streamsSettings>): string[] {
+export function streamProblems(streams: StreamsSettings): string[] {
   return Object.entries(streams).flatMap(([name, settings]) => {
     try {
       parseStream(name, settings)

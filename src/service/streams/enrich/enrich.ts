@@ -96,8 +96,8 @@ function userAgentOf({ from, columns }: NonNullable<EnrichSettings['userAgent']>
 }
 
 function addressOf(settings: NonNullable<EnrichSettings['ip']>, env: EnrichParts['env']): Enrich {
-  const { from, column, as, v4Bits, v6Bits, secretEnv } = settings
-  const secret = as === 'hash' ? secretOf(env, secretEnv) : ''
+  const { from, column, as, v4Bits, v6Bits } = settings
+  const secret = addressSecret(settings, env)
   return (record, origin) => {
     const address = from === undefined ? origin.ip : textOf(record, from)
     if (from !== undefined && Object.hasOwn(record, from)) record[from] = null
@@ -108,7 +108,12 @@ function addressOf(settings: NonNullable<EnrichSettings['ip']>, env: EnrichParts
   }
 }
 
-function secretOf(env: EnrichParts['env'], name: string): string {
+/** What addresses are hashed with; empty: they are not. @throws Fault `invalid` when the environment has none, or a short one */
+export function addressSecret(
+  { as, secretEnv: name }: Pick<NonNullable<EnrichSettings['ip']>, 'as' | 'secretEnv'>,
+  env: EnrichParts['env'],
+): string {
+  if (as !== 'hash') return ''
   const secret = env[name] ?? ''
   if (secret.length >= 16) return secret
   const got = secret === '' ? 'none' : `${secret.length}`
