@@ -22,7 +22,7 @@ export class KnownDirectories {
   /** @throws Fault `corrupt` when the file is no such list */
   static async open(stateDir: string): Promise<KnownDirectories> {
     const state = await openFileStore({ root: stateDir, create: true })
-    return new KnownDirectories(state, await readRoots(path.join(stateDir, KEY)))
+    return new KnownDirectories(state, await knownRoots(stateDir))
   }
 
   rootOf(bucket: string): string | undefined {
@@ -37,7 +37,9 @@ export class KnownDirectories {
   }
 }
 
-async function readRoots(file: string): Promise<Map<string, string>> {
+/** Bucket → directory, for what only looks: nothing is made. @throws Fault `corrupt` when the file is no such list */
+export async function knownRoots(stateDir: string): Promise<Map<string, string>> {
+  const file = path.join(stateDir, KEY)
   try {
     const parsed: unknown = JSON.parse(await readFile(file, 'utf8'))
     const entries =

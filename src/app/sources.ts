@@ -40,6 +40,12 @@ export async function joinTopics(access: TopicAccess, configDir: string, signal:
   return joinKafka(await connectionOf(access, configDir), signal)
 }
 
+/** Those of the topics that are not there. @throws Fault as `joinTopics`: of the broker, the files and the variables */
+export async function lookAtTopics(access: TopicAccess, configDir: string): Promise<readonly string[]> {
+  const { missingTopics } = await import('../source/kafka-client.ts')
+  return missingTopics(await connectionOf(access, configDir))
+}
+
 async function connectionOf(access: TopicAccess, configDir: string): Promise<KafkaConnection> {
   const { brokers, topics, isolation, tls, sasl, group, where } = access
   return {

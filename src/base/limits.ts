@@ -180,8 +180,12 @@ export const limits = {
   describesAtOnce: 32,
   /** Bytes fetched of a remote object behind those that were asked for, while it is read in order. */
   readAheadBytes: 256 * KiB,
-  /** Requests to a bucket that fail one after another before `/health` tells of it. */
+  /** A look at what lies outside, before the start; how many are taken at once. */
+  reachMs: 5_000,
+  reachAtOnce: 16,
+  /** Requests to a bucket that fail one after another before `/health` and the log tell of it; the log does so again after so long. */
   bucketFailuresTold: 5,
+  bucketToldEveryMs: 60_000,
   /** Buckets of object stores that are held open, and prefixes of keys that one may exclude. */
   bucketsOpenMax: 1_000,
   excludedPrefixesMax: 1_000,

@@ -1,5 +1,7 @@
 /** What a server tells on standard error while it runs: a sentence on each line, or one JSON object. */
+import type { Reach } from '../app/reach.ts'
 import type { Fault, FaultFacts } from '../base/fault.ts'
+import { type BucketTurn, turnLine } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
 
 export const LOG_FORMATS = ['text', 'json'] as const
@@ -41,6 +43,24 @@ export class StartLog {
   /** What holds something up for a while. */
   waits(event: string, message: string, fault: Fault, retryInMs: number, facts: FaultFacts = {}): void {
     this.tell('warn', event, message, { kind: fault.kind, error: fault.message, retryInMs, ...facts })
+  }
+
+  /** What a look at something outside has shown, where there is anything to do or to know. */
+  reach(found: Reach): void {
+    const { subject, level, message } = found
+    if (level === 'note') this.tell('info', 'reach-note', `${subject}: ${message}`, { subject })
+    if (level !== 'problem') return
+    const { cause } = found
+    const isSettings = cause === 'settings'
+    const next = isSettings ? 'the server goes on without it' : 'it is asked again whenever it is needed'
+    const line = `${subject} cannot be used now: ${message}; ${next}`
+    this.tell(isSettings ? 'error' : 'warn', 'unreachable', line, { subject, cause })
+  }
+
+  /** Requests to a bucket that began to fail one after another, or are answered again. */
+  readonly bucket = (turn: BucketTurn): void => {
+    const { kind, ...facts } = turn
+    this.tell(kind === 'degraded' ? 'warn' : 'info', `bucket-${kind}`, turnLine(turn), { ...facts })
   }
 
   readonly feed = (event: FeedEvent): void => {

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { loadConfig } from '../app/config-file.ts'
 import type { Engine } from '../app/engine.ts'
+import { lookAtWarehouse, lookOutside, requireWarehouse } from '../app/reach.ts'
 import { ReconcileSchedule, reconcileLine } from '../app/reconcile-schedule.ts'
 import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
@@ -49,9 +50,10 @@ what else has changed is named, and taken at the next start.`,
       })
       const setting = await settingOf(options, true)
       const keys = await keysOf(setting, log)
-      const metrics = new Metrics(true)
+      const metrics = new Metrics({ ofProcess: true, onBucket: log.bucket })
       const signal = interruptSignal()
       for (const note of setting.notes) log.tell('info', 'note', note)
+      await look(setting, metrics, log)
       const onEvent = (event: FeedEvent) => {
         metrics.feed(event)
         log.feed(event)
@@ -102,6 +104,18 @@ what else has changed is named, and taken at the next start.`,
         keys.close()
       }
     })
+}
+
+/**
+ * Tells of what cannot be reached, each as soon as it is known, and waits for nothing but the warehouse.
+ * @throws Fault `unavailable` for a warehouse that would not do
+ */
+async function look(setting: Setting, metrics: Metrics, log: StartLog): Promise<void> {
+  const options = { ...setting, onRequest: metrics.s3 }
+  const warehouse = await lookAtWarehouse(options)
+  requireWarehouse(warehouse)
+  for (const found of warehouse) log.reach(found)
+  void lookOutside(options, (found) => log.reach(found))
 }
 
 function watchConfig(engine: Engine, { config, configFile, configDir }: Setting, log: StartLog): Promise<ConfigWatch> {

@@ -13,6 +13,7 @@ import { limits } from '../base/limits.ts'
 import type { ObjectSourceStatus } from '../service/objects/objects.ts'
 import type { Stream, Streams } from '../service/streams/streams.ts'
 import type { FeedEvent } from '../table/table.ts'
+import { BucketTroubles, type BucketTurn } from './bucket-troubles.ts'
 import { ObjectSourceMetrics } from './object-source-metrics.ts'
 import type { Result } from './taking.ts'
 
@@ -24,6 +25,14 @@ export interface Watched {
   objectSources: () => readonly ObjectSourceStatus[]
   inFlightBytes: () => number
   connections: () => number
+}
+
+export interface MetricsOptions {
+  /** Count memory, CPU and the event loop too; once in a process. */
+  ofProcess?: boolean
+  /** Told when requests to a bucket begin to fail one after another, and when that is over. Must not throw. */
+  onBucket?: (turn: BucketTurn) => void
+  nowMs?: () => number
 }
 
 export class Metrics {
@@ -79,10 +88,8 @@ export class Metrics {
   readonly #objects = new ObjectSourceMetrics(this.#registry)
   /** Tables whose last commit failed, and why. */
   readonly stalledTables = new Map<string, string>()
-  /** Requests to a bucket that failed since one went well, and how the last of them ended. */
-  readonly #failures = new Map<string, { count: number; outcome: SentRequest['outcome'] }>()
-  /** Buckets whose last comparison failed, and why. */
-  readonly #uncompared = new Map<string, string>()
+  readonly #nowMs: () => number
+  readonly #troubles: BucketTroubles
   readonly #paused = this.#gauge('stream_paused', '1 while commits are held back.', ['stream'])
   readonly #inFlight = this.#gauge('http_in_flight_bytes', 'Bytes of bodies that are held.', [])
   readonly #s3Requests = this.#counter('s3_requests', 'Requests to S3, each try for itself, by how they ended.', [
@@ -106,8 +113,9 @@ export class Metrics {
   )
   readonly #reconcileTrouble = this.#gauge('reconcile_trouble', '1 while the last comparison failed.', ['bucket'])
 
-  /** @param ofProcess count memory, CPU and the event loop too; once in a process */
-  constructor(ofProcess = false) {
+  constructor({ ofProcess = false, onBucket = () => undefined, nowMs = () => Date.now() }: MetricsOptions = {}) {
+    this.#nowMs = nowMs
+    this.#troubles = new BucketTroubles(nowMs, onBucket)
     if (ofProcess) collectDefaultMetrics({ register: this.#registry })
   }
 
@@ -156,42 +164,29 @@ export class Metrics {
     }
   }
 
-  readonly s3 = ({ bucket, operation, outcome, durationMs }: SentRequest): void => {
+  readonly s3 = (request: SentRequest): void => {
+    const { bucket, operation, outcome, durationMs } = request
     const label = this.#bucketOf(bucket)
     this.#s3Requests.inc({ bucket: label, operation, outcome })
     this.#s3Seconds.observe({ operation }, durationMs / 1000)
-    if (outcome === 'refused' || outcome === 'broken' || outcome === 'timeout')
-      this.#failures.set(label, { count: (this.#failures.get(label)?.count ?? 0) + 1, outcome })
-    // That an object is missing is also what a HEAD says where there is no bucket.
-    else if (outcome === 'ok' || outcome === 'condition') this.#failures.delete(label)
+    this.#troubles.sent(label, request)
   }
 
   /** What buckets do not do as they should, in words. */
   get bucketTroubles(): string[] {
-    const failing = [...this.#failures].filter(([, { count }]) => count >= limits.bucketFailuresTold)
-    return [
-      ...failing.map(
-        ([bucket, { count, outcome }]) => `bucket ${bucket}: ${count} requests failed one after another (${outcome})`,
-      ),
-      ...[...this.#uncompared].map(
-        ([bucket, message]) => `bucket ${bucket} is not compared with its listing: ${message}`,
-      ),
-    ]
+    return this.#troubles.reasons
   }
 
   /** Buckets are those of the configuration. */
   readonly reconciled = (event: ReconcileEvent): void => {
     const { bucket } = event
     this.#reconcileTrouble.set({ bucket }, event.kind === 'failed' ? 1 : 0)
-    if (event.kind === 'failed') {
-      this.#uncompared.set(bucket, event.message)
-      return
-    }
-    this.#uncompared.delete(bucket)
+    this.#troubles.compared(event)
+    if (event.kind === 'failed') return
     for (const [kind, count] of Object.entries(event.counts.drift)) this.#drift.inc({ bucket, kind }, count)
     this.#reconcileKeys.set({ bucket }, event.counts.keys)
     this.#reconcileSeconds.set({ bucket }, event.elapsedMs / 1000)
-    this.#reconciledAt.set({ bucket }, Math.round(Date.now() / 1000))
+    this.#reconciledAt.set({ bucket }, Math.round(this.#nowMs() / 1000))
   }
 
   readonly logStalled = (): void => this.#stageStalls.inc()

@@ -67,6 +67,19 @@ export async function joinKafka(connection: KafkaConnection, signal: AbortSignal
   }
 }
 
+/** Those of the topics that are not there, or that may not be seen; no group is joined. @throws Fault `unavailable` */
+export async function missingTopics(connection: KafkaConnection): Promise<readonly string[]> {
+  const member = new Member(connection)
+  try {
+    await member.look()
+    return member.missing
+  } catch (error) {
+    throw faultOf(error, connection)
+  } finally {
+    await member.close()
+  }
+}
+
 class Member implements KafkaMember {
   readonly #connection: KafkaConnection
   readonly #group: Consumer
@@ -128,9 +141,13 @@ class Member implements KafkaMember {
     if (this.#ended !== null) throw this.#ended
   }
 
+  async look(): Promise<void> {
+    this.#topics = await this.#lookAt()
+  }
+
   async join(signal: AbortSignal): Promise<void> {
     const { topics, group } = this.#connection
-    this.#topics = await this.#lookAt()
+    await this.look()
     if (this.#topics.size === 0)
       throw new Fault('unavailable', `none of the topics ${topics.join(', ')} is there yet`, { group })
     signal.throwIfAborted()

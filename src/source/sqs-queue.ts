@@ -127,7 +127,8 @@ function batches<T>(items: readonly T[]): T[][] {
 }
 
 const GONE = /NonExistentQueue|QueueDoesNotExist/
-const DENIED = /AccessDenied|InvalidClientTokenId|SignatureDoesNotMatch|UnrecognizedClient|InvalidAccessKeyId/
+const DENIED =
+  /AccessDenied|InvalidSecurity|InvalidClientTokenId|SignatureDoesNotMatch|UnrecognizedClient|InvalidAccessKeyId/
 const EXPIRED = /ExpiredToken|TokenRefreshRequired/
 const THROTTLED = /Throttl|OverLimit|TooManyRequests|SlowDown/
 

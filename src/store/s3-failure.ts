@@ -113,6 +113,11 @@ function answerOf(error: unknown): Answer {
   }
 }
 
+/** The error's name and text; null for an answer without a body, as every one to HEAD. */
+export function saidBy(error: unknown): string | null {
+  return messageOf(error) === 'UnknownError' ? null : `${answerOf(error).name}: ${messageOf(error)}`
+}
+
 /** RFC 9110, section 10.2.3, in its form of seconds. */
 function retryAfter(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined
@@ -126,7 +131,7 @@ function retryAfter(text: string | undefined): number | undefined {
 export function s3Fault(error: unknown, what: string, facts: FaultFacts, attempts: number): Fault {
   if (error instanceof Fault) return error
   const failure = failureOf(error)
-  const said = `${answerOf(error).name}: ${messageOf(error)}`
+  const said = saidBy(error) ?? `HTTP status ${answerOf(error).status}, and nothing else`
   const tried = attempts > 1 ? `, also after ${attempts} tries` : ''
   switch (failure.kind) {
     case 'missing': {
@@ -138,7 +143,7 @@ export function s3Fault(error: unknown, what: string, facts: FaultFacts, attempt
       return new Fault(
         'unavailable',
         `cannot ${what}: there is no such bucket; is its name right, and the endpoint?`,
-        facts,
+        { ...facts, code: 'NoSuchBucket' },
         error,
       )
     case 'condition':

@@ -11,7 +11,7 @@ import { limits } from '../base/limits.ts'
 import { Recent } from '../base/recent.ts'
 import { clientOf, type LoadedClient } from './s3-client.ts'
 import type { S3Connection } from './s3-connection.ts'
-import { failureOf, mayPass, type S3Failure, s3Fault } from './s3-failure.ts'
+import { failureOf, mayPass, type S3Failure, s3Fault, saidBy } from './s3-failure.ts'
 import { Gate } from './s3-gate.ts'
 
 /** How one try of a request ended. `condition`: the etag or the absence that was asked for does not hold. */
@@ -24,6 +24,8 @@ export interface SentRequest {
   readonly outcome: RequestOutcome
   readonly bucket: string
   readonly durationMs: number
+  /** What came back of a request that failed; null: nothing that says why. */
+  readonly error?: string | null
 }
 
 export interface S3RequestsOptions {
@@ -119,8 +121,14 @@ export class S3Requests {
     const loaded = await clientOf(connection)
     const pass = await this.#gate.enter()
     const begunMs = clock.nowMs()
-    const count = (outcome: RequestOutcome) =>
-      onRequest({ operation: work.operation, outcome, bucket, durationMs: clock.nowMs() - begunMs })
+    const count = (outcome: RequestOutcome, error?: unknown) =>
+      onRequest({
+        operation: work.operation,
+        outcome,
+        bucket,
+        durationMs: clock.nowMs() - begunMs,
+        ...(error !== undefined && { error: saidBy(error) }),
+      })
     const limitMs = requestMs + ((work.bytes ?? 0) * 1000) / limits.s3BytesPerSecondMin
     try {
       const value = await withinTime(limitMs, (signal) => send(loaded, signal))
@@ -131,7 +139,7 @@ export class S3Requests {
       const failure = failureOf(error)
       if (failure.kind === 'throttled') pass.leave('throttled', failure.retryAfterMs)
       else pass.leave(failure.kind === 'unknown' ? 'failed' : 'answered')
-      count(outcomeOf(failure))
+      count(outcomeOf(failure), error)
       throw error
     }
   }

@@ -132,6 +132,8 @@ export class FakeS3 {
       this.#pending.set(id, metadata)
       return xml(response, `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`)
     }
+    if (query.has('versioning')) return xml(response, '<VersioningConfiguration></VersioningConfiguration>')
+    if (query.has('tagging')) return xml(response, '<Tagging><TagSet></TagSet></Tagging>')
     if (query.get('list-type') === '2') return this.#list(path, query, response)
     if (method === 'POST' && query.has('delete')) {
       for (const [, key = ''] of body.toString().matchAll(/<Key>([^<]*)<\/Key>/g)) this.objects.delete(`${path}/${key}`)
