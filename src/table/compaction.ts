@@ -119,11 +119,16 @@ export async function mergeDeletes(job: Job, merge: readonly DataFile[]): Promis
   const { metadata } = table
   const local = await Promise.all(merge.map((file) => io.localFile(file.filePath)))
   const live = new Map(plan.tasks.map((task) => [task.file.filePath, task.file]))
-  // Positions in files that are gone need no mark any more.
-  await session.run('CREATE OR REPLACE TEMP TABLE live_files (path VARCHAR)')
-  await session.run(`INSERT INTO live_files SELECT unnest(${listLiteral([...live.keys()])})`)
+  const fileIds = new Map([...live.keys()].map((path, id) => [id, path]))
+  // Numbers stand for the files: positions are held to be told apart, and a path each would take several times their memory.
+  await session.run('CREATE OR REPLACE TEMP TABLE live_files (file INTEGER, path VARCHAR)')
+  await session.run(
+    `INSERT INTO live_files SELECT unnest(range(${live.size})), unnest(${listLiteral([...live.keys()])})`,
+  )
   const deleteFiles = await writePositionDeletes(session, io, {
-    relationSql: `SELECT file_path, pos FROM read_parquet(${listLiteral(local)}) WHERE file_path IN (SELECT path FROM live_files)`,
+    // Positions in files that are gone need no mark any more.
+    relationSql: `SELECT l.file, d.pos FROM read_parquet(${listLiteral(local)}) d JOIN live_files l ON l.path = d.file_path`,
+    fileIds,
     dataFiles: live,
     schema: currentSchema(metadata),
     specs: metadata['partition-specs'],
