@@ -9,6 +9,7 @@ import { isAt, issueText, pathsOf, without } from './config-issues.ts'
 import { tableProblems } from './object-tables.ts'
 import { connectionProblems, s3Problems } from './s3-connections.ts'
 import { type Environment, secretProblems } from './secrets.ts'
+import { bucketProblems } from './settings/buckets.ts'
 import { deadLettersSettings } from './settings/dead-letters.ts'
 import { sharedGroups } from './settings/kafka-groups.ts'
 import { objectsSettings, settleContent } from './settings/objects.ts'
@@ -106,6 +107,7 @@ function meaningProblems(config: Config): string[] {
     ...problems,
     ...s3Problems(config.s3),
     ...connectionProblems(config),
+    ...bucketProblems(config.objects.buckets),
     ...warehouseProblems(config),
     ...tableProblems(config),
     ...streamProblems(config.streams),

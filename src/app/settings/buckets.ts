@@ -33,3 +33,11 @@ export const bucketSettings = z.strictObject({
 })
 
 export type BucketSettings = z.output<typeof bucketSettings>
+
+/** What is wrong with buckets beside their form, in sentences that begin with the path of the setting. */
+export function bucketProblems(buckets: Readonly<Record<string, BucketSettings>>): string[] {
+  if (buckets['*']?.reconcile === undefined) return []
+  return [
+    'objects.buckets.*.reconcile: expected a bucket that is named; * stands for those that only events name, give each that is to be compared an entry',
+  ]
+}
