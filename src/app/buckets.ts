@@ -10,7 +10,7 @@ import path from 'node:path'
 import { messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
-import type { Extraction } from '../extract/extract.ts'
+import { type Extraction, isRefusal } from '../extract/extract.ts'
 import { findModule } from '../extract/module-path.ts'
 import { type ExtractPool, type ExtractTask, storeReader } from '../extract/pool.ts'
 import { type OwnExtractor, openExtractPools } from '../extract/pools.ts'
@@ -22,7 +22,7 @@ import type { BucketStore, Store } from '../store/store.ts'
 import type { Config } from './config.ts'
 import type { KnownDirectories } from './known-directories.ts'
 import { labelSubject, onnxExtractor } from './labels.ts'
-import { askAbout, type Describing, locate, remoteReader } from './remote-bucket.ts'
+import { askAbout, type Describing, faultOf, locate, remoteReader } from './remote-bucket.ts'
 import { bucketSettings } from './watched.ts'
 
 type Bucket =
@@ -65,8 +65,8 @@ export async function openExtractors(
     own: labelling === null ? own : [...own, labelling],
     workers: objects.workers ?? availableParallelism(),
     onWarning,
-    // A window of the stage, and what is made anew beside it.
-    limits: { window: limits.extractWindow + limits.reextractAtOnce },
+    // A window of the stage, and what is made anew and read again beside it.
+    limits: { window: limits.extractWindow + limits.reextractAtOnce + limits.askAgainReadsMax },
   })
 }
 
@@ -144,7 +144,7 @@ export class Buckets implements ObjectStores {
       const describing = this.#remoteSettings(creation.bucket)?.describe ?? 'none'
       return store === null ? { kind: 'gone' } : await askAbout(store, creation, describing)
     } catch (error) {
-      return { kind: 'failed', fault: { code: 'unavailable', message: messageOf(error) } }
+      return { kind: 'failed', fault: faultOf(error) }
     }
   }
 
@@ -161,7 +161,7 @@ export class Buckets implements ObjectStores {
       if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
       found = await (bucket.kind === 'remote' ? remoteTask(bucket.store, event) : taskOf(bucket, event))
     } catch (error) {
-      return unread('unavailable', messageOf(error))
+      return unread('unavailable', messageOf(error), isRefusal(error))
     }
     if ('faults' in found) return found
     const { pool, labels } = this.#parts
@@ -259,6 +259,7 @@ async function taskOf(
   return { pin, task: { ...subject, read: storeReader(store, key, { ...version, ifMatch: pin }) } }
 }
 
-function unread(kind: 'missing' | 'superseded' | 'unavailable', message: string): Extraction {
-  return { metadata: {}, faults: [{ extractor: 'read', kind, message }], bytesRead: 0 }
+function unread(kind: 'missing' | 'superseded' | 'unavailable', message: string, isRefused = false): Extraction {
+  const fault = { extractor: 'read', kind, message, ...(isRefused && { isRefused }) }
+  return { metadata: {}, faults: [fault], bytesRead: 0 }
 }

@@ -14,7 +14,7 @@ import { DeadLetters, deadLetterTable } from '../service/deadletter/deadletter.t
 import type { ErrorOutput } from '../service/deadletter/error-output.ts'
 import { type Filled, fillAddedColumns } from '../service/objects/backfill.ts'
 import type { ContentMapping } from '../service/objects/mapping.ts'
-import { type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
+import { type AskedAgain, type ObjectsCounts, ObjectsService } from '../service/objects/objects.ts'
 import { Room } from '../service/objects/sources/room.ts'
 import type { ObjectSources } from '../service/objects/sources/sources.ts'
 import { openVersionStore, type VersionNames, type VersionStore } from '../service/objects/version-store.ts'
@@ -45,6 +45,8 @@ import { openTableFeeds, type TableFeeds, type TablePart } from './table-feeds.t
 import { type SentRequest, warehouseUri } from './warehouse.ts'
 import { watchedObjects } from './watched.ts'
 
+export type { AskedAgain } from '../service/objects/objects.ts'
+
 export interface EngineOptions {
   home: Home
   config: Config
@@ -56,6 +58,8 @@ export interface EngineOptions {
   onProgress?: (counts: ObjectsCounts) => void
   /** Told of every request to S3. */
   onRequest?: (request: SentRequest) => void
+  /** Told of objects that are asked about again, because their store did not answer. */
+  onAskedAgain?: (event: AskedAgain) => void
   /** Opens buckets of object stores in another way than by the connections of the configuration: for tests. */
   openBucket?: OpenBucket
 }
@@ -202,6 +206,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       stores: buckets,
       watches: watchedObjects(config, [warehouseUri(home, config)]),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      ...(options.onAskedAgain === undefined ? {} : { onAskedAgain: options.onAskedAgain }),
     })
 
     const objectSources = openObjectSources({

@@ -96,6 +96,7 @@ class Setting {
     const text = await this.metrics.text({
       streams,
       objectSources: () => [],
+      waitingObjects: () => [],
       inFlightBytes: () => 0,
       connections: () => 0,
     })

@@ -194,11 +194,11 @@ class Run {
   }
 
   async #redo(version: VersionNames, kept: KeptFacts | undefined): Promise<void> {
-    const redone = await this.#engine.objects.redo(version, kept)
+    const redone = await this.#engine.objects.redo(version, { kept })
     switch (redone.kind) {
       case 'done':
         this.#counts.done++
-        if (redone.faults > 0) this.#counts.faults++
+        if (redone.letters.length > 0) this.#counts.faults++
         return
       case 'unread':
         this.#counts.unread++

@@ -8,7 +8,7 @@
  */
 import { isFault, messageOf } from '../base/fault.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
-import type { RangeReader } from '../extract/extract.ts'
+import { isRefusal, type RangeReader } from '../extract/extract.ts'
 import { readingAhead } from '../extract/read-ahead.ts'
 import type { Answer, AskFault } from '../service/objects/ask.ts'
 import type { ObjectFacts } from '../service/objects/description.ts'
@@ -66,8 +66,9 @@ export async function askAbout(store: BucketStore, event: ObjectEvent, describin
   }
 }
 
-function faultOf(error: unknown): AskFault {
-  return { code: isFault(error) ? error.kind : 'unavailable', message: messageOf(error) }
+export function faultOf(error: unknown): AskFault {
+  const code = isFault(error) ? error.kind : 'unavailable'
+  return { code, message: messageOf(error), ...(isRefusal(error) && { isRefused: true }) }
 }
 
 function factsOf(info: ObjectInfo): ObjectFacts {

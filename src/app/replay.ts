@@ -9,6 +9,7 @@
  * Crash story: killed between the content and the mark, the letter is open, and the next replay finds that its stream has it.
  */
 import { must } from '../base/assert.ts'
+import { eachAtOnce } from '../base/each-at-once.ts'
 import { Fault, isFault, messageOf } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
@@ -76,22 +77,12 @@ export async function replayLetters(engine: Engine, options: ReplayOptions): Pro
 }
 
 /**
- * A part of the letters, while the engine follows its logs. What objects left is not for this: their rows are made in turn with those
- * of the stage that follows them.
+ * A part of the letters, while the engine follows its logs.
  * @throws Fault `invalid` (choice), `not-found` (no such stream), `conflict` (another replay runs), `unavailable`: what was sent
  * before is marked
  */
 export async function replayWhileServing(engine: Engine, request: ReplayRequest): Promise<ReplayPart> {
-  if (request.stage === 'extract')
-    throw new Fault(
-      'invalid',
-      'letters of objects are sent again by tidewater deadletter replay while no server holds the home',
-    )
-  return replayPart(
-    engine,
-    request,
-    `${choiceSql(request)} AND (stage IN ('record', 'source') OR (stage = 'commit' AND stream LIKE '${streamLogName('')}%'))`,
-  )
+  return replayPart(engine, request, choiceSql(request))
 }
 
 const running = new WeakSet<Engine>()
@@ -160,8 +151,10 @@ async function replayPage(
     sent.push(...letters.map((letter, at) => ({ letter, problem: problems[at] ?? null })))
   }
   // Appends at one time share their sync.
-  const [sources, rest] = [others.filter(isSource), others.filter((letter) => !isSource(letter))]
-  sent.push(...(await Promise.all(sources.map((letter) => replayOther(engine, letter)))))
+  sent.push(...(await Promise.all(others.filter(isSource).map((letter) => replayOther(engine, letter)))))
+  const objects = others.filter(isObject)
+  await eachAtOnce(limits.reextractAtOnce, objects, async (letter) => void sent.push(await replayOther(engine, letter)))
+  const rest = others.filter((letter) => !isSource(letter) && !isObject(letter))
   for (const letter of rest) sent.push(await replayOther(engine, letter))
 
   const taken = sent.flatMap(({ letter, problem }) => (problem === null ? [letter] : []))
@@ -180,6 +173,10 @@ async function replayPage(
 
 function isSource({ stage }: StoredLetter): boolean {
   return stage === 'source'
+}
+
+function isObject({ stage }: StoredLetter): boolean {
+  return stage === 'extract'
 }
 
 /** The stream that a letter goes to again; null: it is none of a stream, or of one that is not there. */
@@ -222,8 +219,8 @@ async function sendAgain(engine: Engine, letter: StoredLetter): Promise<Sent['pr
       return null
     }
     case 'extract': {
-      const faults = await engine.objects.refresh([JSON.parse(text) as ObjectEvent])
-      return faults > 0 ? { message: letter.reason } : null
+      const reason = await engine.objects.askAgain(JSON.parse(text) as ObjectEvent, letter.code)
+      return reason === null ? null : { message: reason }
     }
     case 'commit':
       return replayChange(engine, letter, text)
@@ -242,12 +239,10 @@ async function replayChange(engine: Engine, { stream }: StoredLetter, text: stri
     await must(engine.logs.get(stream), 'the journal log').append([tableChangeText({ input, op, row })])
     return null
   }
-  await engine.objects.refresh([
-    {
-      bucket: String(row['bucket']),
-      key: String(row['key']),
-      versionId: String(row['version_id'] ?? row['versionId']),
-    },
-  ])
+  await engine.objects.passOn({
+    bucket: String(row['bucket']),
+    key: String(row['key']),
+    versionId: String(row['version_id'] ?? row['versionId']),
+  })
   return null
 }

@@ -180,6 +180,20 @@ export const limits = {
   describesAtOnce: 32,
   /** Bytes fetched of a remote object behind those that were asked for, while it is read in order. */
   readAheadBytes: 256 * KiB,
+  /**
+   * Objects whose store did not answer, asked about again: at once of one bucket, and buckets at once; how often it is looked who is due.
+   * A bucket that does not answer is left alone for such a pause, doubled up to the maximum; an object that is refused waits the
+   * longer times, doubled too. Such reads at once in all, with those that somebody asked for.
+   */
+  askAgainAtOnce: 16,
+  askAgainBucketsAtOnce: 8,
+  askAgainMs: 1_000,
+  askAgainPauseMaxMs: 20_000,
+  askAgainRefusedMs: 60_000,
+  askAgainRefusedMaxMs: 15 * 60_000,
+  askAgainReadsMax: 256,
+  /** Events that wait for the stage, from which on nothing is asked again for the moment. */
+  askAgainBehindMax: 100_000,
   /** A look at what lies outside, before the start; how many are taken at once. */
   reachMs: 5_000,
   reachAtOnce: 16,
@@ -540,6 +554,10 @@ assert(
 assert(
   limits.s3ThrottleMaxMs < limits.s3ThrottledGiveUpMs,
   'a throttled bucket must be asked again before that is forgotten',
+)
+assert(
+  limits.askAgainAtOnce * limits.askAgainBucketsAtOnce + limits.reextractAtOnce <= limits.askAgainReadsMax,
+  'what is asked again by itself and by somebody must find its place among the reads',
 )
 assert(limits.s3RequestsAtOnce <= limits.s3SocketsMax, 'a request that may go must find a socket')
 assert(limits.queryTimeMs < limits.localCacheKeepMs, 'a local copy outlives the statement that reads it')

@@ -98,7 +98,7 @@ async function replayThere(apiUrl: string, ids: string[], options: LetterOptions
   if (options.objects !== undefined || options.directory !== undefined)
     throw new Fault(
       'invalid',
-      'letters of objects are sent again on the home itself: end the server, and leave out --api-url and TIDEWATER_API_URL',
+      'the server knows its buckets and directories: leave out --objects and --directory; or end it, and leave out --api-url and TIDEWATER_API_URL',
     )
   const client = clientAt(apiUrl, options.apiKey)
   const progress = progressLine()

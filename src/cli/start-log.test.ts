@@ -69,3 +69,14 @@ test('as text every line is a time and a sentence', () => {
   log.tell('warn', 'notice', 'source a: receiving again', { any: 1 })
   assert.deepEqual(lines, ['2026-11-26T12:00:00.000Z source a: receiving again\n'])
 })
+
+test('objects that wait for their store are told once when they begin to, and once when none does any more', () => {
+  const { log, lines } = logged('text')
+  log.askedAgain({ kind: 'began', bucket: 'photos', waiting: 12 })
+  log.askedAgain({ kind: 'asked', bucket: 'photos', outcomes: ['answered'] })
+  log.askedAgain({ kind: 'ended', bucket: 'photos', answered: 12, elapsedMs: 34_000 })
+  assert.deepEqual(lines, [
+    '2026-11-26T12:00:00.000Z bucket photos did not answer about 12 objects; it is asked again by itself\n',
+    '2026-11-26T12:00:00.000Z no object of bucket photos waits any more: 12 were answered, 34000 ms after the first waited\n',
+  ])
+})

@@ -1,4 +1,5 @@
 /** What a server tells on standard error while it runs: a sentence on each line, or one JSON object. */
+import type { AskedAgain } from '../app/engine.ts'
 import type { Reach } from '../app/reach.ts'
 import type { Fault, FaultFacts } from '../base/fault.ts'
 import { type BucketTurn, turnLine } from '../http/http.ts'
@@ -61,6 +62,26 @@ export class StartLog {
   readonly bucket = (turn: BucketTurn): void => {
     const { kind, ...facts } = turn
     this.tell(kind === 'degraded' ? 'warn' : 'info', `bucket-${kind}`, turnLine(turn), { ...facts })
+  }
+
+  readonly askedAgain = (event: AskedAgain): void => {
+    const { bucket } = event
+    switch (event.kind) {
+      case 'began': {
+        const { waiting } = event
+        const message = `bucket ${bucket} did not answer about ${waiting} objects; it is asked again by itself`
+        this.tell('warn', 'objects-wait', message, { bucket, waiting })
+        return
+      }
+      case 'asked':
+        return
+      case 'ended': {
+        const { answered, elapsedMs } = event
+        const message = `no object of bucket ${bucket} waits any more: ${answered} were answered, ${elapsedMs} ms after the first waited`
+        this.tell('info', 'objects-answered', message, { bucket, answered, elapsedMs })
+        return
+      }
+    }
   }
 
   readonly feed = (event: FeedEvent): void => {

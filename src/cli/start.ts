@@ -2,7 +2,7 @@
 import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { loadConfig } from '../app/config-file.ts'
-import type { Engine } from '../app/engine.ts'
+import type { AskedAgain, Engine } from '../app/engine.ts'
 import { lookAtWarehouse, lookOutside, requireWarehouse } from '../app/reach.ts'
 import { ReconcileSchedule, reconcileLine } from '../app/reconcile-schedule.ts'
 import { reextractPart } from '../app/reextract.ts'
@@ -66,7 +66,11 @@ what else has changed is named, and taken at the next start.`,
       process.on('SIGHUP', reload)
       try {
         const onNotice = (text: string) => log.tell('warn', 'notice', text)
-        await withEngine({ ...setting, onEvent, onNotice, onRequest: metrics.s3 }, async (engine) => {
+        const onAskedAgain = (event: AskedAgain) => {
+          metrics.askedAgain(event)
+          log.askedAgain(event)
+        }
+        await withEngine({ ...setting, onEvent, onNotice, onAskedAgain, onRequest: metrics.s3 }, async (engine) => {
           const { rows } = engine.filled
           if (rows > 0)
             log.tell('info', 'content-columns', `${rows} rows had their new columns filled from their metadata`, {
@@ -143,6 +147,7 @@ async function serve(
   return startServer({
     streams: engine.streams,
     objectSources: engine.objectSources,
+    waitingObjects: () => engine.objects.waiting(),
     clock: engine.clock,
     reader: engine,
     replay: (request) => replayWhileServing(engine, request),

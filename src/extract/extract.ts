@@ -5,6 +5,7 @@
  * pixels, time, heap and output, so that a hostile file can neither block nor kill the process. One extractor's
  * failure never removes another's facts: it becomes an entry of `faults`, and the object still gets its row.
  */
+import { isFault } from '../base/fault.ts'
 import type { Json } from '../base/json.ts'
 
 /** Ranged, bounded access to one object's bytes. Every byte handed out counts against the bound. */
@@ -46,6 +47,13 @@ export interface ExtractFault {
   /** `empty`, `truncated`, `invalid`, `limit`, `timeout`, `crash`, `superseded`, `missing`, `unavailable`. */
   kind: string
   message: string
+  /** Of `unavailable`: the store has answered, and said no. */
+  isRefused?: boolean
+}
+
+/** Did a store say no, rather than nothing? Its faults name the code of its answer. */
+export function isRefusal(error: unknown): boolean {
+  return isFault(error, 'unavailable') && typeof error.facts['code'] === 'string'
 }
 
 /** What one object gave: merged facts (JSON-safe: no NaN, no lone surrogate, size capped) and what failed. */

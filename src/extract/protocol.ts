@@ -67,13 +67,18 @@ export type FromWorker =
 export interface WireFault {
   kind: FaultKind
   message: string
+  /** Of a store's answer. */
+  code?: string
 }
 
 /** Anything that a reader threw; what is no fault counts as a failure that may pass. */
 export function toWire(error: unknown): WireFault {
-  return { kind: isFault(error) ? error.kind : 'unavailable', message: messageOf(error) }
+  const message = messageOf(error)
+  if (!isFault(error)) return { kind: 'unavailable', message }
+  const code = error.facts['code']
+  return { kind: error.kind, message, ...(typeof code === 'string' && { code }) }
 }
 
 export function fromWire(fault: WireFault): Fault {
-  return new Fault(fault.kind, fault.message)
+  return new Fault(fault.kind, fault.message, fault.code === undefined ? {} : { code: fault.code })
 }

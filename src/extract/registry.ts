@@ -10,7 +10,14 @@ import type { Json } from '../base/json.ts'
 import { archiveExtractor } from './archive-extractor.ts'
 import { canonical, canonicalBounds, canonicalFacts, type Facts, TRUNCATED } from './canonical.ts'
 import { exifExtractor } from './exif-extractor.ts'
-import type { ExtractFault, Extraction, Extractor, ExtractorVersions, ExtractSubject } from './extract.ts'
+import {
+  type ExtractFault,
+  type Extraction,
+  type Extractor,
+  type ExtractorVersions,
+  type ExtractSubject,
+  isRefusal,
+} from './extract.ts'
 import { fitting } from './fact-check.ts'
 import { imageExtractor } from './image-extractor.ts'
 import { mediaExtractor } from './media-extractor.ts'
@@ -103,7 +110,7 @@ export function faultOf(extractor: string, error: unknown): ExtractFault {
       return { extractor: 'read', kind: 'missing', message }
     case 'unavailable':
     case 'cancelled':
-      return { extractor: 'read', kind: 'unavailable', message }
+      return { extractor: 'read', kind: 'unavailable', message, ...(isRefusal(error) && { isRefused: true }) }
     case 'limit':
       return { extractor, kind: 'limit', message }
     default: {

@@ -19,6 +19,7 @@ export function addCommonApi(context: Context): void {
     const text = await metrics.text({
       streams,
       objectSources: () => objectSources?.status() ?? [],
+      waitingObjects: () => options.waitingObjects?.() ?? [],
       inFlightBytes: () => inFlight.bytes,
       connections: () => connections,
     })

@@ -87,7 +87,13 @@ test('where there are keys, health tells details to those that may read, and to 
       Object.keys((await send('GET', '/health', undefined, headers)).body as object)
     assert.deepEqual(await members({}), ['status', 'streams'])
     assert.deepEqual(await members(bearer('secret-of-the-writer')), ['status', 'streams'])
-    assert.deepEqual(await members(bearer('secret-of-the-reader')), ['status', 'streams', 'reasons', 'sources'])
+    assert.deepEqual(await members(bearer('secret-of-the-reader')), [
+      'status',
+      'streams',
+      'reasons',
+      'sources',
+      'waitingObjects',
+    ])
   })
 })
 
@@ -101,5 +107,28 @@ test('a server whose sources have no room for more is not ready, and says why', 
     )
     assert.equal((await send('GET', '/health/live')).status, 200)
     assert.equal((await send('GET', '/health')).status, 200)
+  })
+})
+
+test('objects that wait for their store are told by health and metrics, and how it went when they were asked again', async () => {
+  const metrics = new Metrics()
+  const waiting = [{ bucket: 'photos', waiting: 7 }]
+  await withServer(config, { metrics, waitingObjects: () => waiting }, async ({ send }) => {
+    metrics.askedAgain({ kind: 'began', bucket: 'photos', waiting: 7 })
+    metrics.askedAgain({ kind: 'asked', bucket: 'photos', outcomes: ['unanswered'] })
+    metrics.askedAgain({ kind: 'asked', bucket: 'photos', outcomes: ['answered', 'refused', 'answered'] })
+    const { waitingObjects } = (await send('GET', '/health')).body as { waitingObjects: object[] }
+    assert.deepEqual(waitingObjects, waiting)
+    const look = async () => String((await send('GET', '/metrics')).body).split('\n')
+    const lines = await look()
+    assert.ok(lines.includes('tidewater_objects_waiting{bucket="photos"} 7'))
+    for (const [outcome, count] of [
+      ['answered', 2],
+      ['unanswered', 1],
+      ['refused', 1],
+    ])
+      assert.ok(lines.includes(`tidewater_objects_asked_again_total{bucket="photos",outcome="${outcome}"} ${count}`))
+    waiting.length = 0
+    assert.ok(!(await look()).some((line) => line.startsWith('tidewater_objects_waiting{')))
   })
 })

@@ -33,7 +33,8 @@ export async function healthOf(context: Context, request: FastifyRequest): Promi
   ]
   const status = reasons.length === 0 ? 'ok' : 'degraded'
   if (!gate.mayLook(request)) return { status, streams: streams.list().length }
-  return { status, streams: streams.list().length, reasons, sources }
+  const waitingObjects = options.waitingObjects?.() ?? []
+  return { status, streams: streams.list().length, reasons, sources, waitingObjects }
 }
 
 function objectSource({ source, type, taken, ...status }: ObjectSourceStatus) {

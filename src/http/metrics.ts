@@ -10,7 +10,7 @@ import type { ReconcileEvent } from '../app/reconcile-schedule.ts'
 import type { SentRequest } from '../app/warehouse.ts'
 import { unreachable } from '../base/assert.ts'
 import { limits } from '../base/limits.ts'
-import type { ObjectSourceStatus } from '../service/objects/objects.ts'
+import type { AskedAgain, ObjectSourceStatus } from '../service/objects/objects.ts'
 import type { Stream, Streams } from '../service/streams/streams.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { BucketTroubles, type BucketTurn } from './bucket-troubles.ts'
@@ -23,6 +23,7 @@ const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 export interface Watched {
   streams: Streams
   objectSources: () => readonly ObjectSourceStatus[]
+  waitingObjects: () => readonly { bucket: string; waiting: number }[]
   inFlightBytes: () => number
   connections: () => number
 }
@@ -98,6 +99,15 @@ export class Metrics {
     'outcome',
   ])
   readonly #s3Seconds = this.#histogram('s3_request_seconds', 'Time that requests to S3 took.', ['operation'])
+  readonly #objectsWaiting = this.#gauge(
+    'objects_waiting',
+    'Objects whose store did not answer, which are asked about again by themselves.',
+    ['bucket'],
+  )
+  readonly #objectsAsked = this.#counter('objects_asked_again', 'Objects asked about again, by how that went.', [
+    'bucket',
+    'outcome',
+  ])
   readonly #connections = this.#gauge('http_connections', 'Open connections.', [])
   readonly #drift = this.#counter(
     'reconcile_drift',
@@ -189,6 +199,12 @@ export class Metrics {
     this.#reconciledAt.set({ bucket }, Math.round(this.#nowMs() / 1000))
   }
 
+  readonly askedAgain = (event: AskedAgain): void => {
+    if (event.kind !== 'asked') return
+    const bucket = this.#bucketOf(event.bucket)
+    for (const outcome of event.outcomes) this.#objectsAsked.inc({ bucket, outcome })
+  }
+
   readonly logStalled = (): void => this.#stageStalls.inc()
 
   readonly answered = (request: FastifyRequest, reply: FastifyReply): void => {
@@ -203,7 +219,7 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  async text({ streams, objectSources, inFlightBytes, connections }: Watched): Promise<string> {
+  async text({ streams, objectSources, waitingObjects, inFlightBytes, connections }: Watched): Promise<string> {
     const gauges = [
       this.#backlogEntries,
       this.#backlogBytes,
@@ -213,10 +229,13 @@ export class Metrics {
       this.#paused,
       this.#sourceWaiting,
       this.#sourceTrouble,
+      this.#objectsWaiting,
     ]
     for (const gauge of gauges) gauge.reset()
     for (const stream of streams.list()) this.#look(stream)
     this.#objects.look(objectSources())
+    for (const { bucket, waiting } of waitingObjects())
+      this.#objectsWaiting.inc({ bucket: this.#bucketOf(bucket) }, waiting)
     this.#inFlight.set(inFlightBytes())
     this.#connections.set(connections())
     await this.#forget(new Set(streams.list().map(({ name }) => name)))

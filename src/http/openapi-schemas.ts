@@ -73,6 +73,9 @@ export const schemas = {
       streams: whole,
       reasons: list(text, { description: 'what does not go as it should' }),
       sources: list({ $ref: '#/components/schemas/Source' }),
+      waitingObjects: list(closed({ bucket: text, waiting: whole }, ['bucket', 'waiting']), {
+        description: 'objects whose store did not answer; it is asked again by itself',
+      }),
     },
     ['status'],
   ),

@@ -217,7 +217,7 @@ export function openApi(): object {
       },
       '/v1/deadletters/replay': {
         post: {
-          summary: 'send a part of the open dead letters of streams and notifications again, each once',
+          summary: 'send a part of the open dead letters again, each once',
           requestBody: { content: json(ref('ReplayRequest')) },
           responses: answers('what became of them', ref('Replayed')),
         },

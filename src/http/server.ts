@@ -39,6 +39,8 @@ export interface ServerOptions {
   streams: Streams
   /** What tells of objects, and may come by HTTP. Default: nothing. */
   objectSources?: Pick<ObjectSources, 'webhook' | 'status' | 'full'>
+  /** Objects that wait for their stores, by bucket. Default: none. */
+  waitingObjects?: () => { bucket: string; waiting: number }[]
   clock: Clock
   /** The tables, for SQL. */
   reader: Pick<Reader, 'catalog' | 'io' | 'clock'>

@@ -31,6 +31,8 @@ export type Answer =
 export interface AskFault {
   code: string
   message: string
+  /** The store has answered, and said no: rights may be missing, to this object or to all. */
+  isRefused?: boolean
 }
 
 export interface AskParts {
@@ -100,6 +102,7 @@ export class Asking {
       at: justAfter(creation, update),
       ...(update === undefined ? {} : { covers: update }),
       ...(tagsChanged === '' ? {} : { tagsChanged }),
+      ...(fault === undefined ? {} : { isPart: true }),
       facts,
     }
     return { description, ...(fault === undefined ? {} : { fault }) }

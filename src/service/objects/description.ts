@@ -11,8 +11,8 @@
  * - It is kept with the state of the version before any row is made of it. What is done again after a crash finds it there and
  *   makes the same rows.
  *
- * An answer that could not be had in time is asked for by a replay and comes as an event of its own (`descriptionEvent`): its
- * row in the journal is an UPDATE_METADATA by `tidewater`.
+ * An answer that could not be had in time is asked for again (`asking-again.ts`) and comes as an event of its own
+ * (`descriptionEvent`): its row in the journal is an UPDATE_METADATA by `tidewater`.
  */
 import { OBJECT_EVENT_VERSION, type ObjectEvent } from '../../change/object-event.ts'
 import { instantOf, instantOfSequence, sequenceNumber } from '../../change/sequence.ts'
@@ -43,11 +43,16 @@ export interface Description {
   covers?: string
   /** Sequence number of the newest change of tags that was known. */
   tagsChanged?: string
+  /** The store has not answered all: what is not there is not known. */
+  isPart?: boolean
   facts: ObjectFacts
 }
 
 /** The `requester` and `source` of descriptions that come as events. */
 export const DESCRIBER = 'tidewater'
+
+const WHOLE = 'Described'
+const PART = 'DescribedInPart'
 
 const FACT_NAMES = [
   'etag',
@@ -68,12 +73,15 @@ export function isDescription({ kind, requester }: ObjectEvent): boolean {
 }
 
 /** A description as an event of its own: for one that comes later than the rows that it is for. */
-export function descriptionEvent(of: ObjectEvent, { at, facts }: Pick<Description, 'at' | 'facts'>): ObjectEvent {
+export function descriptionEvent(
+  of: ObjectEvent,
+  { at, isPart = false, facts }: Pick<Description, 'at' | 'isPart' | 'facts'>,
+): ObjectEvent {
   return {
     v: OBJECT_EVENT_VERSION,
     kind: 'update',
     source: DESCRIBER,
-    name: 'Described',
+    name: isPart ? PART : WHOLE,
     bucket: of.bucket,
     key: of.key,
     versionId: of.versionId,
@@ -92,7 +100,8 @@ export function justAfter(creation: ObjectEvent, update: string | undefined): st
 
 /** What a description that came as an event says. */
 export function descriptionIn(event: ObjectEvent): Description {
-  return { at: event.time, covers: sequenceNumber(event), facts: factsIn(event) }
+  const isPart = event.name === PART
+  return { at: event.time, covers: sequenceNumber(event), ...(isPart && { isPart }), facts: factsIn(event) }
 }
 
 /** What an event says of its object itself. */

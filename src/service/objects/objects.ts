@@ -22,16 +22,18 @@ import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges, appendTexts } from './append.ts'
 import { type AskFault, Asking, type ObjectStores } from './ask.ts'
+import { type AskedAgain, AskingAgain } from './asking-again.ts'
 import type { Difference } from './compare.ts'
-import { descriptionEvent, type ObjectFacts } from './description.ts'
-import { askLetter, lettersOf, toldFaults, UNDESCRIBED } from './letters.ts'
+import type { ObjectFacts } from './description.ts'
+import { askLetter, lettersOf, toldFaults, UNDESCRIBED, unreadOf, unreadWithout } from './letters.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
-import { type KeptFacts, type Redone, redo } from './redo.ts'
+import { type KeptFacts, type Redone, type RedoOptions, redo } from './redo.ts'
 import { contentRow, inventoryRow, journalRow, type Known, metadataOf, versionKey } from './rows.ts'
 import { isSameEvent, isSameTip } from './version-order.ts'
-import { type Effect, isUntold, shownDescription, type VersionState, visible } from './version-state.ts'
+import { type Effect, isAnswered, shownDescription, type VersionState, visible } from './version-state.ts'
 import type { AppliedEvent, VersionStore } from './version-store.ts'
 
+export type { AskedAgain } from './asking-again.ts'
 export type { ObjectSourceStatus, ObjectSources, Webhook } from './sources/sources.ts'
 
 export interface ObjectsParts {
@@ -54,6 +56,8 @@ export interface ObjectsParts {
   /** Objects that events are taken of; absent: all. */
   watches?: (event: ObjectEvent) => boolean
   onProgress?: (counts: ObjectsCounts) => void
+  /** Told of objects that are asked about again. */
+  onAskedAgain?: (event: AskedAgain) => void
 }
 
 export type VersionKey = Pick<ObjectEvent, 'bucket' | 'key' | 'versionId'>
@@ -81,16 +85,25 @@ export class ObjectsService {
   #held: Promise<void> | null = null
   readonly #stop = new AbortController()
   readonly #asking: Asking
+  readonly #again: AskingAgain
   readonly counts: ObjectsCounts
   #position: number
   #moved = Promise.withResolvers<void>()
-  #running: Promise<void> | null = null
+  #running: Promise<unknown> | null = null
 
   constructor(parts: ObjectsParts) {
     this.#parts = parts
     this.#mapping = parts.mapping
     this.#map = compileMapping(parts.mapping)
     this.#asking = new Asking({ ...parts, stores: parts.stores ?? NO_STORES })
+    this.#again = new AskingAgain({
+      ...parts,
+      asking: this.#asking,
+      accept: (events) => this.accept(events),
+      redo: (version) => this.redo(version, { isUnread: true }),
+      isBehind: () => this.accepted - this.position > limits.askAgainBehindMax,
+      onEvent: parts.onAskedAgain,
+    })
     this.#position = Math.max(parts.versions.emitted, parts.objects.start)
     this.counts = {
       events: 0,
@@ -135,9 +148,17 @@ export class ObjectsService {
     while (this.#position < this.#parts.objects.end) await this.#inTurn(() => this.#window())
   }
 
-  /** Follows the objects log until `stop`. A failure is told to `onFault` and tried again. */
+  /**
+   * Follows the objects log, and asks again about objects whose store did not answer, until `stop`. A failure is told to `onFault` and
+   * tried again.
+   */
   start(onFault: (fault: Fault, retryInMs: number) => void): void {
-    this.#running ??= this.#follow(onFault)
+    this.#running ??= Promise.all([this.#follow(onFault), this.#again.follow(this.#stop.signal, onFault)])
+  }
+
+  /** Objects that wait for their stores, by bucket. */
+  waiting(): { bucket: string; waiting: number }[] {
+    return this.#again.status()
   }
 
   /** Ends after the window under way. */
@@ -147,28 +168,26 @@ export class ObjectsService {
   }
 
   /**
-   * Passes on what is known of these versions as it is now, their stores asked and their bytes read anew: for replays. What a
-   * store says comes as an event of its own. Versions that are not known are left out. Returns how many still had something that
-   * could not be read or learned. Not while the stage is running.
+   * Asks once more for what a dead letter says is not known of a version, also while the stage runs.
+   * @param code of the letter @returns why it stays open; null: it is over
    */
-  async refresh(versions: readonly VersionKey[]): Promise<number> {
-    const faultsBefore = this.counts.extractFaults
-    for (const { bucket, key, versionId } of versions) {
-      const state = this.#parts.versions.get(bucket, key, versionId)
-      if (state === null) continue
-      const fault = await this.#askLate(state)
-      await appendChanges(this.#parts.inventory, [this.#inventoryChange(this.#position, state)])
-      await appendChanges(this.#parts.content, [await this.#contentOf(this.#position, state, fault)])
-    }
-    return this.counts.extractFaults - faultsBefore
+  async askAgain(version: VersionKey, code: string): Promise<string | null> {
+    const failed = await (code === UNDESCRIBED ? this.#again.describe(version) : this.#again.read(version))
+    return failed[0]?.reason ?? null
   }
 
-  async #askLate(state: VersionState): Promise<AskFault | undefined> {
+  /** Passes on the rows of a version as it is known now, its bytes read anew, also while the stage runs. */
+  async passOn(version: VersionKey): Promise<void> {
+    const state = this.#parts.versions.get(version.bucket, version.key, version.versionId)
+    if (state === null) return
+    // As in `redo.ts`: a newer event's row comes behind this one.
+    await appendChanges(this.#parts.inventory, [this.#inventoryChange(this.#position, state)])
     const { event, present, isDeleteMarker } = visible(state)
-    if (!present || isDeleteMarker || !this.#asking.asks(event.bucket)) return undefined
-    const { description, fault } = await this.#asking.describe(state)
-    if (description !== null) await this.accept([descriptionEvent(event, description)])
-    return fault
+    if (present && !isDeleteMarker) await this.redo(version, { isUnread: true })
+    else {
+      const row = versionKey(event, 'versionId')
+      await appendChanges(this.#parts.content, [{ input: this.#position, op: 'delete', row }])
+    }
   }
 
   /**
@@ -191,12 +210,12 @@ export class ObjectsService {
   }
 
   /** Makes the content row of one version anew from its bytes, also while the stage runs; see `redo.ts`. */
-  async redo(version: VersionKey, kept?: KeptFacts): Promise<Redone> {
+  async redo(version: VersionKey, options: RedoOptions = {}): Promise<Redone> {
     while (this.#held !== null) await this.#held
     const redoing = redo(
       { ...this.#parts, change: (event, extraction) => this.#changeOf(event, extraction, this.#position) },
       version,
-      kept,
+      options,
     )
     this.#redoing.add(redoing)
     return redoing.finally(() => this.#redoing.delete(redoing))
@@ -313,10 +332,10 @@ export class ObjectsService {
   /** Once a version is gone or has other bytes, nothing is to be done about bytes that it had before. */
   async #settleOlder(event: ObjectEvent): Promise<void> {
     const { versions, deadLetters } = this.#parts
-    const unread = versions.unread(event)
+    const unread = versions.unread.get(event)
     if (unread === null || isSameTip(unread.event, event)) return
     await deadLetters.settle(lettersOf(unread))
-    versions.setUnread(event, null)
+    versions.unread.set(event, null)
   }
 
   async #contentChange(
@@ -332,8 +351,8 @@ export class ObjectsService {
     if (letters.length > 0) {
       this.counts.extractFaults++
       await this.#parts.deadLetters.add(lettersOf({ event, letters }))
-      this.#parts.versions.setUnread(event, { event, letters })
-    } else this.#parts.versions.setUnread(event, null)
+    }
+    this.#parts.versions.unread.set(event, unreadOf(event, letters, this.#parts.clock.nowMs()))
     return change
   }
 
@@ -348,22 +367,24 @@ export class ObjectsService {
 
   /** The letter of an object whose tags changed: it is there while they are not known. */
   async #noteAsked(state: VersionState, fault: AskFault | undefined): Promise<void> {
-    const { versions, deadLetters } = this.#parts
+    const { versions, deadLetters, clock } = this.#parts
     const { event } = visible(state)
-    const before = versions.unread(event)
-    const others = before?.letters.filter(({ code }) => code !== UNDESCRIBED) ?? []
-    const isOpen = before !== null && others.length < before.letters.length
+    const before = versions.unread.get(event)
+    const isOver = ({ code }: { code: string }) => code === UNDESCRIBED
     if (fault !== undefined) {
       const letter = askLetter(fault)
       this.counts.extractFaults++
       const of = before?.event ?? event
       await deadLetters.add(lettersOf({ event: of, letters: [letter] }))
-      versions.setUnread(event, { event: of, letters: [...others, letter] })
-    } else if (isOpen && !isUntold(state)) {
-      const settled = before.letters.filter(({ code }) => code === UNDESCRIBED)
-      await deadLetters.settle(lettersOf({ event: before.event, letters: settled }))
-      versions.setUnread(event, others.length === 0 ? null : { event: before.event, letters: others })
+      const others = versions.unread.get(event)?.letters.filter((each) => !isOver(each)) ?? []
+      versions.unread.set(event, unreadOf(of, [...others, letter], clock.nowMs()))
+      return
     }
+    const settled = isAnswered(state) ? (before?.letters.filter(isOver) ?? []) : []
+    if (before === null || settled.length === 0) return
+    await deadLetters.settle(lettersOf({ event: before.event, letters: settled }))
+    const now = versions.unread.get(event)
+    versions.unread.set(event, now === null ? null : unreadWithout(now, isOver))
   }
 }
 

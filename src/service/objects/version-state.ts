@@ -176,6 +176,12 @@ export function isUntold(state: VersionState): boolean {
   return isNews(state.update) && (isUnsure || instantOfSequence(state.update) === instantOf(tip.time))
 }
 
+/** Nothing is to be learned of its store any more: all was told, or answered. */
+export function isAnswered(state: VersionState): boolean {
+  if (isUntold(state)) return false
+  return shownDescription(state)?.isPart !== true || visible(state).tags !== undefined
+}
+
 /** The state with what the store answered. */
 export function withDescription(state: VersionState, description: Description): VersionState {
   return { ...state, described: newerDescription(state.described, description) }

@@ -18,6 +18,7 @@ import { limits } from '../../base/limits.ts'
 import { DatabaseSync } from '../../base/sqlite.ts'
 import type { ObjectEvent } from '../../change/object-event.ts'
 import type { Description } from './description.ts'
+import { createUnread, UnreadVersions } from './unread.ts'
 import { type Effect, merge, presenceOf, tipOf, type VersionState, withDescription } from './version-state.ts'
 
 /** What became of one event of a batch. */
@@ -87,20 +88,12 @@ export interface VersionStore {
    * than 0, so that it is told from one that is new.
    */
   setTaken(offset: number): void
-  /** What could not be read of a version, as last set; null when there is nothing. */
-  unread(version: VersionNames): Unread | null
-  /** Not synced, as `setEmitted`: what is lost of it stays open as dead letters. */
-  setUnread(version: VersionNames, unread: Unread | null): void
+  /** What could not be read or learned of versions. Not synced, as `setEmitted`: what is lost of it comes with what is passed on again. */
+  readonly unread: UnreadVersions
   close(): void
 }
 
 export type VersionNames = Pick<ObjectEvent, 'bucket' | 'key' | 'versionId'>
-
-/** Dead letters that wait for the bytes of an event's object. */
-export interface Unread {
-  event: ObjectEvent
-  letters: { code: string; reason: string }[]
-}
 
 const LAYOUT = 1
 
@@ -124,12 +117,6 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOU
 INSERT INTO meta VALUES ('applied', 0), ('emitted', 0);
 PRAGMA user_version = ${LAYOUT};
 `
-
-/** A cache beside the layout: files that were made without it get it. */
-const CREATE_UNREAD = `CREATE TABLE IF NOT EXISTS unread (
-  bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT NOT NULL, unread TEXT NOT NULL,
-  PRIMARY KEY (bucket, key, version_id)
-) STRICT, WITHOUT ROWID`
 
 /** One version as it is in the file, with what this batch has made of it. */
 interface Row {
@@ -161,7 +148,7 @@ export function openVersionStore(options: { path: string }): VersionStore {
         'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16000',
       )
       if (layout === 0) database.exec(`BEGIN IMMEDIATE; ${CREATE} COMMIT`)
-      database.exec(CREATE_UNREAD)
+      createUnread(database)
       return new SqliteVersionStore(path, database)
     } catch (error) {
       database.close()
@@ -180,11 +167,9 @@ class SqliteVersionStore implements VersionStore {
   readonly #versionsOf: StatementSync
   readonly #page: StatementSync
   readonly #shownPage: StatementSync
-  readonly #selectUnread: StatementSync
+  readonly unread: UnreadVersions
   #applied: number
   #emitted: number
-  /** Most of the time there is nothing unread, and nothing to look for. */
-  #hasUnread: boolean
 
   constructor(path: string, database: DatabaseSync) {
     this.#path = path
@@ -204,8 +189,10 @@ class SqliteVersionStore implements VersionStore {
     this.#shownPage = database.prepare(
       `SELECT key, version_id, state FROM versions WHERE bucket = ? AND (key, version_id) > (?, ?) AND shows <> ${SHOWS.absent} ORDER BY key, version_id LIMIT ?`,
     )
-    this.#selectUnread = database.prepare('SELECT unread FROM unread WHERE bucket = ? AND key = ? AND version_id = ?')
-    this.#hasUnread = this.#anyUnread()
+    this.unread = new UnreadVersions(database, {
+      read: (work) => guard(path, work),
+      write: (work) => this.#unsynced(work),
+    })
     const metaOf = database.prepare('SELECT value FROM meta WHERE name = ?')
     this.#applied = (metaOf.get('applied') as { value: number }).value
     this.#emitted = (metaOf.get('emitted') as { value: number }).value
@@ -222,32 +209,6 @@ class SqliteVersionStore implements VersionStore {
   setEmitted(offset: number): void {
     this.#unsynced(() => this.#setMeta.run(offset, 'emitted'))
     this.#emitted = offset
-  }
-
-  unread({ bucket, key, versionId }: VersionNames): Unread | null {
-    if (!this.#hasUnread) return null
-    return guard(this.#path, () => {
-      const found = this.#selectUnread.get(bucket, key, versionId)
-      return found === undefined ? null : (JSON.parse(found['unread'] as string) as Unread)
-    })
-  }
-
-  setUnread(version: VersionNames, unread: Unread | null): void {
-    if (unread === null && this.unread(version) === null) return
-    const { bucket, key, versionId } = version
-    this.#unsynced(() => {
-      const remove = 'DELETE FROM unread WHERE bucket = ? AND key = ? AND version_id = ?'
-      if (unread === null) this.#database.prepare(remove).run(bucket, key, versionId)
-      else {
-        const put = 'INSERT OR REPLACE INTO unread VALUES (?, ?, ?, ?)'
-        this.#database.prepare(put).run(bucket, key, versionId, JSON.stringify(unread))
-      }
-      this.#hasUnread = this.#anyUnread()
-    })
-  }
-
-  #anyUnread(): boolean {
-    return this.#database.prepare('SELECT 1 FROM unread LIMIT 1').get() !== undefined
   }
 
   #unsynced(work: () => unknown): void {

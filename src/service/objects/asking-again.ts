@@ -1,0 +1,269 @@
+/**
+ * Objects whose store did not answer are asked about and read again, by themselves, beside the stage.
+ *
+ * What waits is the list of what is unread (`unread.ts`), and nothing else: it stands in `state/objects.db`, so a restart goes on with
+ * it. What makes an object wait is in its letter: its store did not answer, or refused it. A letter whose cause lies in the object is
+ * never asked for again but by somebody.
+ *
+ * Pace, for each bucket by itself: one object is a probe. While the store does not answer, the next probe, of another object, comes after
+ * a pause that doubles; once it answers, so many more are asked at once with each turn, up to `askAgainAtOnce`. An object that is refused
+ * waits longer each time, and costs the others nothing; when one that was refused before is answered, rights were given, and the others
+ * of its bucket are asked at once.
+ *
+ * Invariants
+ * 1. A newer event wins: what the store says of an object comes as an event of its own, in order with all others, and rows are made
+ *    anew as by `redo.ts`.
+ * 2. A letter is settled after what was learned is durable, and forgotten after it is settled. What has changed meanwhile stays.
+ *
+ * Crash story: whatever of that is not done is done again, with the same result.
+ */
+import { backoffMs } from '../../base/backoff.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault, isFault, messageOf } from '../../base/fault.ts'
+import { limits } from '../../base/limits.ts'
+import type { ObjectEvent } from '../../change/object-event.ts'
+import type { DeadLetters } from '../deadletter/deadletter.ts'
+import type { Asking } from './ask.ts'
+import { descriptionEvent } from './description.ts'
+import { askAgainAtMs, askLetter, lettersOf, passingOf, UNDESCRIBED, unreadWithout } from './letters.ts'
+import type { Redone } from './redo.ts'
+import type { Passing, Unread, UnreadLetter, WaitingVersion } from './unread.ts'
+import { isSameTip } from './version-order.ts'
+import { isUntold, type VersionState, visible } from './version-state.ts'
+import type { VersionNames, VersionStore } from './version-store.ts'
+
+export interface AskingAgainParts {
+  versions: VersionStore
+  deadLetters: DeadLetters
+  clock: Clock
+  asking: Asking
+  /** Makes events durable. */
+  accept: (events: readonly ObjectEvent[]) => Promise<unknown>
+  /** Makes the content row of a version anew; see `redo.ts`. */
+  redo: (version: VersionNames) => Promise<Redone>
+  /** So many events wait for the stage that no more are to be made. */
+  isBehind: () => boolean
+  onEvent?: ((event: AskedAgain) => void) | undefined
+}
+
+/** How one object went: `failed`: what it lacks it will not get by itself. */
+export type AgainOutcome = 'answered' | 'unanswered' | 'refused' | 'failed'
+
+export type AskedAgain =
+  /** Objects of a bucket have begun to wait. */
+  | { kind: 'began'; bucket: string; waiting: number }
+  | { kind: 'asked'; bucket: string; outcomes: readonly AgainOutcome[] }
+  /** None waits any more. */
+  | { kind: 'ended'; bucket: string; answered: number; elapsedMs: number }
+
+interface BucketState {
+  readonly sinceMs: number
+  answered: number
+  /** Turns that ended because the store did not answer, one after another, and until when it is left alone. */
+  failures: number
+  heldUntilMs: number
+  /** No refused objects are hastened before then. */
+  hastenedUntilMs: number
+  turn: Promise<void> | null
+}
+
+export class AskingAgain {
+  readonly #parts: AskingAgainParts
+  readonly #buckets = new Map<string, BucketState>()
+
+  constructor(parts: AskingAgainParts) {
+    this.#parts = parts
+  }
+
+  /** Buckets with objects that wait, and how many. */
+  status(): { bucket: string; waiting: number }[] {
+    return [...this.#buckets.keys()].map((bucket) => ({ bucket, waiting: this.#parts.versions.unread.waiting(bucket) }))
+  }
+
+  /** Follows what waits until the signal is aborted, and ends what is under way. @param onFault told of failures of this machine */
+  async follow(signal: AbortSignal, onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
+    const { clock, isBehind } = this.#parts
+    const failed = (error: unknown) => {
+      const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
+      if (!signal.aborted) onFault(fault, limits.askAgainMs)
+    }
+    while (!signal.aborted) {
+      try {
+        if (!isBehind()) this.#look(signal, failed)
+      } catch (error) {
+        failed(error)
+      }
+      await clock.sleep(limits.askAgainMs, signal).catch(() => undefined)
+    }
+    await Promise.all([...this.#buckets.values()].map(({ turn }) => turn))
+  }
+
+  /** Begins the turns that are due. */
+  #look(signal: AbortSignal, failed: (error: unknown) => void): void {
+    const { versions, clock } = this.#parts
+    const nowMs = clock.nowMs()
+    const waiting = new Set<string>()
+    let running = [...this.#buckets.values()].filter(({ turn }) => turn !== null).length
+    for (const { bucket, dueMs } of versions.unread.buckets()) {
+      if (waiting.size >= limits.bucketsOpenMax) break
+      waiting.add(bucket)
+      const state = this.#buckets.get(bucket) ?? this.#begin(bucket, nowMs)
+      // A clock that stepped back must not hold anything for longer than any pause.
+      if (dueMs - nowMs > limits.askAgainRefusedMaxMs) versions.unread.hasten(bucket, nowMs)
+      const heldMs = state.heldUntilMs - nowMs
+      const isHeld = heldMs > 0 && heldMs <= limits.askAgainPauseMaxMs
+      if (state.turn !== null || isHeld || dueMs > nowMs || running >= limits.askAgainBucketsAtOnce) continue
+      running++
+      state.turn = this.#turn(bucket, state, signal)
+        .catch(failed)
+        .finally(() => {
+          state.turn = null
+        })
+    }
+    for (const [bucket, { turn, answered, sinceMs }] of this.#buckets) {
+      if (waiting.has(bucket) || turn !== null) continue
+      this.#buckets.delete(bucket)
+      this.#parts.onEvent?.({ kind: 'ended', bucket, answered, elapsedMs: Math.max(0, nowMs - sinceMs) })
+    }
+  }
+
+  #begin(bucket: string, nowMs: number): BucketState {
+    const state = { sinceMs: nowMs, answered: 0, failures: 0, heldUntilMs: 0, hastenedUntilMs: 0, turn: null }
+    this.#buckets.set(bucket, state)
+    this.#parts.onEvent?.({ kind: 'began', bucket, waiting: this.#parts.versions.unread.waiting(bucket) })
+    return state
+  }
+
+  /** Asks about objects of a bucket that are due until none is, or the store does not answer. */
+  async #turn(bucket: string, state: BucketState, signal: AbortSignal): Promise<void> {
+    const { versions, clock, isBehind, onEvent } = this.#parts
+    let atOnce = 1
+    while (!signal.aborted && !isBehind()) {
+      const page = versions.unread.due(bucket, clock.nowMs(), atOnce)
+      if (page.length === 0) return
+      const outcomes = await Promise.all(page.map((waiting) => this.#again(waiting)))
+      state.answered += outcomes.filter((outcome) => outcome === 'answered').length
+      onEvent?.({ kind: 'asked', bucket, outcomes })
+      const nowMs = clock.nowMs()
+      if (outcomes.includes('unanswered')) {
+        state.heldUntilMs = nowMs + backoffMs(++state.failures, limits.askAgainMs, limits.askAgainPauseMaxMs)
+        return
+      }
+      state.failures = 0
+      if (outcomes.includes('answered')) {
+        atOnce = Math.min(limits.askAgainAtOnce, atOnce * 2)
+        const wasRefused = page.some(({ unread }, at) => unread.letters.some(isRefused) && outcomes[at] === 'answered')
+        if (wasRefused) this.#hasten(bucket, state, nowMs)
+      }
+    }
+  }
+
+  /** Where rights are given to some objects and not to others, that is no reason to ask about all of them each time. */
+  #hasten(bucket: string, state: BucketState, nowMs: number): void {
+    const leftMs = state.hastenedUntilMs - nowMs
+    if (leftMs > 0 && leftMs <= limits.askAgainRefusedMaxMs) return
+    state.hastenedUntilMs = nowMs + limits.askAgainRefusedMaxMs
+    this.#parts.versions.unread.hasten(bucket, nowMs)
+  }
+
+  async #again({ version, unread }: WaitingVersion): Promise<AgainOutcome> {
+    const isPassing = (letter: UnreadLetter) => passingOf(letter) !== 'never'
+    const codes = new Set(unread.letters.filter(isPassing).map(({ code }) => code))
+    if (codes.size === 0) return this.#postponed(version, unread, unread.letters)
+    const failed: UnreadLetter[] = []
+    if (codes.delete(UNDESCRIBED)) failed.push(...(await this.describe(version)))
+    const isSilent = failed.some((letter) => passingOf(letter) === 'unanswered')
+    if (codes.size > 0 && !isSilent) failed.push(...(await this.read(version)))
+    return this.#postponed(version, unread, failed)
+  }
+
+  /**
+   * Asks the store of an object what it did not answer, and makes what it says durable as an event. Nothing is asked of what is no object
+   * any more.
+   * @returns what stays unknown, and why
+   */
+  async describe(version: VersionNames): Promise<UnreadLetter[]> {
+    const { asking, accept } = this.#parts
+    const state = this.#objectOf(version)
+    if (state === null) return this.#settle(version, () => true)
+    if (asking.asks(version.bucket)) {
+      const { description, fault } = await asking.describe(state)
+      // What is known in part is told once; there is no end to telling it.
+      const isNews = description !== null && (fault === undefined || isUntold(state))
+      if (isNews) await accept([descriptionEvent(visible(state).event, description)])
+      if (fault !== undefined) return [askLetter(fault)]
+    }
+    return this.#settle(version, ({ code }) => code === UNDESCRIBED, visible(state).event)
+  }
+
+  /** Reads an object again and passes its row on. @returns what stays unread, and why */
+  async read(version: VersionNames): Promise<UnreadLetter[]> {
+    if (this.#objectOf(version) === null) return this.#settle(version, () => true)
+    const redone = await this.#parts.redo(version)
+    switch (redone.kind) {
+      case 'done':
+        return redone.letters
+      case 'unread':
+        return [redone.letter]
+      case 'gone':
+      case 'overtaken':
+        return []
+    }
+  }
+
+  /** What is known of an object that is there, and is the one that its letters are about. */
+  #objectOf(version: VersionNames): VersionState | null {
+    const { versions } = this.#parts
+    const state = versions.get(version.bucket, version.key, version.versionId)
+    if (state === null) return null
+    const { event, present, isDeleteMarker } = visible(state)
+    const unread = versions.unread.get(version)
+    return present && !isDeleteMarker && (unread === null || isSameTip(unread.event, event)) ? state : null
+  }
+
+  /** @param of the creation that the letters must be about; absent: any */
+  async #settle(version: VersionNames, isOver: (letter: UnreadLetter) => boolean, of?: ObjectEvent): Promise<[]> {
+    const { versions, deadLetters } = this.#parts
+    const before = versions.unread.get(version)
+    if (before === null || (of !== undefined && !isSameTip(before.event, of))) return []
+    const letters = before.letters.filter(isOver)
+    if (letters.length === 0) return []
+    await deadLetters.settle(lettersOf({ event: before.event, letters }))
+    if (isSame(before, versions.unread.get(version))) versions.unread.set(version, unreadWithout(before, isOver))
+    return []
+  }
+
+  /** Keeps for later what failed again, and what came meanwhile. */
+  async #postponed(version: VersionNames, before: Unread, failed: readonly UnreadLetter[]): Promise<AgainOutcome> {
+    const { versions, deadLetters, clock } = this.#parts
+    const now = versions.unread.get(version)
+    if (failed.length === 0) {
+      // The stage is about to pass on something newer of it.
+      if (now !== null && now.dueMs !== undefined && now.dueMs <= clock.nowMs())
+        versions.unread.set(version, { ...now, dueMs: askAgainAtMs('unanswered', clock.nowMs()) })
+      return 'answered'
+    }
+    const why = failed.map(passingOf)
+    const passing: Passing = why.includes('unanswered') ? 'unanswered' : why.includes('refused') ? 'refused' : 'never'
+    // What is unread by now is about something newer, or was told anew.
+    if (now !== null && isSameTip(now.event, before.event)) {
+      const letters = now.letters.map((letter) => failed.find(({ code }) => code === letter.code) ?? letter)
+      const tries = (now.tries ?? 0) + (passing === 'refused' ? 1 : 0)
+      const dueMs = passing === 'never' ? undefined : askAgainAtMs(passing, clock.nowMs(), tries)
+      // The table of letters says why they wait, not how often they were tried.
+      const changed = letters.filter((letter, at) => passingOf(letter) !== passingOf(now.letters[at]!))
+      const kept = { event: now.event, letters, ...(tries > 0 && { tries }), ...(dueMs !== undefined && { dueMs }) }
+      versions.unread.set(version, kept)
+      if (changed.length > 0) await deadLetters.add(lettersOf({ event: now.event, letters: changed }))
+    }
+    return passing === 'never' ? 'failed' : passing
+  }
+}
+
+function isRefused(letter: UnreadLetter): boolean {
+  return passingOf(letter) === 'refused'
+}
+
+function isSame(one: Unread, other: Unread | null): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
+}
