@@ -1,11 +1,5 @@
 /** A real MinIO for tests: built once, then started in a third of a second; stopped, killed, and started again on the same data. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { createInterface } from 'node:readline'
+import { spawnSync } from 'node:child_process'
 import {
   CreateBucketCommand,
   DeleteObjectCommand,
@@ -14,11 +8,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import type { S3Connection } from '../../src/store/s3-connection.ts'
-
-const SCRIPT = path.join(import.meta.dirname, 'services', 'minio.sh')
-/** From nothing it takes some three minutes on two cores, most of them the compiler's. */
-const INSTALL_MS = 20 * 60_000
-const START_MS = 60_000
+import { Service } from './service.ts'
 
 /** The only reason for which MinIO may be missing, to be given as the reason of a skipped test; or false. */
 export const noMinio: string | false =
@@ -27,17 +17,11 @@ export const noMinio: string | false =
 export const minioKeys = { accessKeyId: 'minioadmin', secretAccessKey: 'minioadmin' } as const
 
 export class Minio {
-  readonly port: number
-  readonly #dir: string
-  readonly #env: NodeJS.ProcessEnv
+  readonly #service: Service
   readonly client: S3Client
-  #child: ChildProcess | null = null
-  #serverPid = 0
 
-  private constructor(dir: string, port: number, env: NodeJS.ProcessEnv) {
-    this.port = port
-    this.#dir = dir
-    this.#env = { ...process.env, ...env, DATA_DIR: path.join(dir, 'data'), LOG_FILE: path.join(dir, 'minio.log') }
+  private constructor(service: Service) {
+    this.#service = service
     this.client = new S3Client({
       endpoint: this.endpoint,
       region: 'us-east-1',
@@ -48,15 +32,11 @@ export class Minio {
 
   /** @param env e.g. notification targets: see `services/minio.sh` */
   static async start(env: NodeJS.ProcessEnv = {}): Promise<Minio> {
-    await finished(spawn(SCRIPT, ['0', '--install'], { stdio: ['ignore', 'inherit', 'inherit'] }), INSTALL_MS)
-    const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-minio-'))
-    const minio = new Minio(dir, await freePort(), env)
-    await minio.start()
-    return minio
+    return new Minio(await Service.start('minio', { env, keepsData: true }))
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${this.port}`
+    return this.#service.url
   }
 
   get connection(): S3Connection {
@@ -101,59 +81,17 @@ export class Minio {
     await this.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key, VersionId: versionId }))
   }
 
-  async start(): Promise<void> {
-    const child = spawn(SCRIPT, [String(this.port)], { env: this.#env, stdio: ['ignore', 'pipe', 'inherit'] })
-    this.#child = child
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const late = setTimeout(() => reject(new Error('MinIO does not start')), START_MS)
-    const ended = (code: number | null) => reject(new Error(`MinIO ended with ${code} before it was ready`))
-    child.once('exit', ended)
-    createInterface({ input: child.stdout! }).on('line', (line) => {
-      const pid = /^READY .* server=(\d+)$/.exec(line)?.[1]
-      if (pid === undefined) return
-      this.#serverPid = Number(pid)
-      resolve()
-    })
-    try {
-      await promise
-    } catch (error) {
-      child.kill('SIGTERM')
-      throw error
-    } finally {
-      clearTimeout(late)
-      child.off('exit', ended)
-    }
+  start(): Promise<void> {
+    return this.#service.start()
   }
 
   /** Ends it in order, or without warning. Its data stay. */
-  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    const child = this.#child
-    this.#child = null
-    if (child === null || child.exitCode !== null) return
-    const gone = once(child, 'exit')
-    if (signal === 'SIGKILL') process.kill(this.#serverPid, 'SIGKILL')
-    else child.kill('SIGTERM')
-    await gone
+  stop(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    return this.#service.stop(signal)
   }
 
   async remove(): Promise<void> {
     this.client.destroy()
-    await this.stop()
-    await rm(this.#dir, { recursive: true, force: true })
+    await this.#service.remove()
   }
-}
-
-async function finished(child: ChildProcess, limitMs: number): Promise<void> {
-  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs)
-  const [code] = (await once(child, 'exit')) as [number | null]
-  clearTimeout(timer)
-  if (code !== 0) throw new Error(`${child.spawnargs.join(' ')} ended with ${code}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await once(server.close(), 'close')
-  return port
 }
