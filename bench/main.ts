@@ -36,7 +36,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     keys: { type: 'string' },
     commits: { type: 'string' },
-    memory: { type: 'string', default: '700' },
+    memory: { type: 'string', default: '600' },
     out: { type: 'string' },
   },
 })

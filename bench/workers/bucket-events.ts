@@ -64,7 +64,7 @@ const ROWS: TableDefinition = {
 
 async function byEngine(config: ConfigInput, documents: readonly Buffer[]) {
   const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-bench-buckets-'))
-  const memoryMiB = Number(process.env['BENCH_MEMORY_MIB'] ?? 700)
+  const memoryMiB = Number(process.env['BENCH_MEMORY_MIB'] ?? 600)
   const engine = await openEngine({
     home: homeAt(path.join(dir, 'home')),
     config: parseConfig({ limits: { memoryMiB }, ...config }, 'bench'),

@@ -85,7 +85,7 @@ async function tidewater(config: ConfigInput): Promise<Running> {
   const home = path.join(dir, `home-${homes++}`)
   const engine = await openEngine({
     home: homeAt(home),
-    config: parseConfig({ limits: { memoryMiB: Number(process.env['BENCH_MEMORY_MIB'] ?? 700) }, ...config }, 'bench'),
+    config: parseConfig({ limits: { memoryMiB: Number(process.env['BENCH_MEMORY_MIB'] ?? 600) }, ...config }, 'bench'),
     configDir: import.meta.dirname,
     onNotice: (text) => process.stderr.write(`${text}\n`),
   })

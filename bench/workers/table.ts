@@ -24,7 +24,7 @@ import { changeText, definition, Ids } from '../workload.ts'
 import { serve, timed } from './worker.ts'
 
 const APPEND = 10_000
-const memoryMiB = Number(process.env['BENCH_MEMORY_MIB'] ?? 700)
+const memoryMiB = Number(process.env['BENCH_MEMORY_MIB'] ?? 600)
 
 const dir = await mkdtemp(path.join(tmpdir(), 'tidewater-bench-'))
 const warehouse = path.join(dir, 'warehouse')

@@ -20,7 +20,7 @@ export const httpSettings = z
 export const limitsSettings = z
   .strictObject({
     /** Bound of DuckDB's buffers; the process takes about 300 MiB more. */
-    memoryMiB: z.int().min(128).max(1_048_576).default(700),
+    memoryMiB: z.int().min(128).max(1_048_576).default(600),
     threads: z.int().min(1).max(256).optional(),
     /** What of a stream may wait to be committed, beyond which it takes no more for the moment. */
     streamBacklogMiB: z
