@@ -11,7 +11,7 @@ import { Fault } from '../base/fault.ts'
 import { md5Hex } from '../base/hash.ts'
 import { compareKeyOrder } from '../base/key-order.ts'
 import { MemoryFiles, takeFile } from './memory-files.ts'
-import { clampRange } from './range.ts'
+import { bytesOf, type MemoryObject, requireKey } from './memory-object.ts'
 import type {
   BucketStore,
   GetOptions,
@@ -46,11 +46,9 @@ export interface MemoryBucket extends BucketStore {
   close(): Promise<void>
 }
 
-interface Version {
+interface Version extends MemoryObject {
   versionId: string
   marker: boolean
-  info: ObjectInfo
-  bytes: Uint8Array
   tags: Record<string, string>
 }
 
@@ -91,16 +89,7 @@ class MemoryBucketAdapter implements MemoryBucket {
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
-    const { info, bytes } = this.#mustFind(key, options.versionId)
-    if (options.ifMatch !== undefined && options.ifMatch !== info.etag) {
-      throw new Fault(
-        'superseded',
-        `expected object "${key}" of ${this.name} with etag ${options.ifMatch}, but it has ${info.etag}`,
-        { key, expected: options.ifMatch, got: info.etag },
-      )
-    }
-    const { start, end } = clampRange(options.range, bytes.length)
-    return bytes.slice(start, end)
+    return bytesOf(this.name, this.#mustFind(key, options.versionId), options)
   }
 
   put(key: string, bytes: Uint8Array): Promise<ObjectInfo> {
@@ -245,8 +234,4 @@ class MemoryBucketAdapter implements MemoryBucket {
       isDeleteMarker: version.marker,
     }
   }
-}
-
-function requireKey(key: string): void {
-  if (key === '') throw new Fault('invalid', 'expected a key, got an empty one')
 }

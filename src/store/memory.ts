@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { Fault } from '../base/fault.ts'
 import { md5Hex } from '../base/hash.ts'
 import { MemoryFiles, takeFile } from './memory-files.ts'
-import { clampRange } from './range.ts'
+import { bytesOf, type MemoryObject, requireKey } from './memory-object.ts'
 import type { GetOptions, ListOptions, ObjectInfo, Store } from './store.ts'
 
 export interface MemoryStoreOptions {
@@ -28,11 +28,6 @@ export interface MemoryStore extends Store {
   close(): Promise<void>
 }
 
-interface Version {
-  info: ObjectInfo
-  bytes: Uint8Array
-}
-
 export function openMemoryStore(options: MemoryStoreOptions = {}): MemoryStore {
   return new MemoryStoreAdapter(options)
 }
@@ -42,9 +37,9 @@ class MemoryStoreAdapter implements MemoryStore {
   readonly #clock: Clock
   readonly #keepVersions: boolean
   /** Newest last. */
-  readonly #versions = new Map<string, Version[]>()
+  readonly #versions = new Map<string, MemoryObject[]>()
   /** Keys that are there now. */
-  readonly #current = new Map<string, Version>()
+  readonly #current = new Map<string, MemoryObject>()
   #versionCount = 0
   readonly #files = new MemoryFiles()
 
@@ -60,16 +55,7 @@ class MemoryStoreAdapter implements MemoryStore {
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {
-    const { info, bytes } = this.#mustFind(key, options.versionId)
-    if (options.ifMatch !== undefined && options.ifMatch !== info.etag) {
-      throw new Fault(
-        'superseded',
-        `expected object "${key}" of ${this.name} with etag ${options.ifMatch}, but it has ${info.etag}`,
-        { key, expected: options.ifMatch, got: info.etag },
-      )
-    }
-    const { start, end } = clampRange(options.range, bytes.length)
-    return bytes.slice(start, end)
+    return bytesOf(this.name, this.#mustFind(key, options.versionId), options)
   }
 
   put(key: string, bytes: Uint8Array): Promise<ObjectInfo> {
@@ -139,20 +125,16 @@ class MemoryStoreAdapter implements MemoryStore {
     return this.#files.close()
   }
 
-  #find(key: string, versionId?: string): Version | undefined {
+  #find(key: string, versionId?: string): MemoryObject | undefined {
     requireKey(key)
     if (versionId === undefined) return this.#current.get(key)
     return this.#versions.get(key)?.find((version) => version.info.versionId === versionId)
   }
 
-  #mustFind(key: string, versionId?: string): Version {
+  #mustFind(key: string, versionId?: string): MemoryObject {
     const found = this.#find(key, versionId)
     if (found) return found
     const version = versionId === undefined ? '' : ` (version ${versionId})`
     throw new Fault('not-found', `there is no object "${key}"${version} in ${this.name}`, { key, versionId })
   }
-}
-
-function requireKey(key: string): void {
-  if (key === '') throw new Fault('invalid', 'expected a key, got an empty one')
 }
