@@ -14,7 +14,7 @@ once "minio-$version" install
 port_free
 data_folder
 export MINIO_ROOT_USER="${MINIO_ROOT_USER:-minioadmin}" MINIO_ROOT_PASSWORD="${MINIO_ROOT_PASSWORD:-minioadmin}"
-export MINIO_REGION="${MINIO_REGION:-us-east-1}" MINIO_UPDATE=off MINIO_BROWSER=off
+export MINIO_REGION="${MINIO_REGION-us-east-1}" MINIO_UPDATE=off MINIO_BROWSER=off
 export MINIO_CONFIG_ENV_FILE='' GOMAXPROCS="${GOMAXPROCS:-2}"
 # Its port answers before it takes requests.
 ready() {
