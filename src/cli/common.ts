@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { loadConfig } from '../app/config-file.ts'
 import { type Engine, type EngineOptions, openEngine } from '../app/engine.ts'
 import { type Home, homeAt } from '../app/home.ts'
+import { openReader, type Reader } from '../app/reader.ts'
 import { Fault, messageOf, systemCode } from '../base/fault.ts'
 
 export interface HomeOptions {
@@ -42,6 +43,17 @@ export async function settingOf(options: HomeOptions, serves = false): Promise<S
 /** One line on standard error; the work goes on. */
 export function warn(message: string): void {
   process.stderr.write(`tidewater: ${message}\n`)
+}
+
+/** Opens the home for reading, runs `work`, and closes it whatever happens. */
+export async function withReader(options: HomeOptions, work: (reader: Reader) => Promise<unknown>): Promise<void> {
+  const { home, config } = await settingOf(options)
+  const reader = await openReader(home, config)
+  try {
+    await work(reader)
+  } finally {
+    await reader.close()
+  }
 }
 
 /** Opens the engine, runs `work`, and closes it whatever happens. */

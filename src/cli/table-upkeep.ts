@@ -1,10 +1,10 @@
 /** `tidewater table optimize|expire|rollback|remove-orphans`: upkeep of one table on demand. */
 import type { Command } from 'commander'
+import { durationMsOrNull } from '../app/duration.ts'
 import { expireTable, optimizeTable, removeTableOrphans, rollbackTable } from '../app/maintenance.ts'
-import { openReader, type Reader } from '../app/reader.ts'
 import { describeTable } from '../app/tables.ts'
 import { Fault, isFault } from '../base/fault.ts'
-import { type HomeOptions, settingOf, withEngine } from './common.ts'
+import { type HomeOptions, settingOf, withEngine, withReader } from './common.ts'
 import { type OutputOptions, printItems, printPairs } from './output.ts'
 
 type UpkeepOptions = HomeOptions & OutputOptions & { olderThan?: string; keep?: string; dryRun?: boolean }
@@ -28,7 +28,7 @@ export function addTableUpkeep(sub: AddSubcommand): void {
     .option('--older-than <when>', `snapshots made before it may go: ${AGE_HELP} (default: 5d)`)
     .option('--keep <n>', 'the newest so many stay, whatever their age (default: 20)')
     .action((name: string, options: UpkeepOptions) =>
-      inReader(options, async (reader) => {
+      withReader(options, async (reader) => {
         const report = await expireTable(reader, name, {
           ...(options.olderThan === undefined ? {} : { olderThan: timeOf('--older-than', options.olderThan) }),
           ...(options.keep === undefined ? {} : { keep: countOf('--keep', options.keep) }),
@@ -41,7 +41,7 @@ export function addTableUpkeep(sub: AddSubcommand): void {
     `make an earlier snapshot current: its id, ${AGE_HELP}; what follows stays in the history until it expires`,
     'rollback default.s3_content_metadata 4891278472345',
   ).action((name: string, to: string, options: UpkeepOptions) =>
-    inReader(options, async (reader) => {
+    withReader(options, async (reader) => {
       const target = /^\d{10,}$/.test(to) ? { snapshotId: BigInt(to) } : { time: timeOf('<to>', to) }
       const { from, to: now } = await rollbackTable(reader, name, target)
       printPairs({ table: name, from: digits(from), to: digits(now) }, options)
@@ -55,7 +55,7 @@ export function addTableUpkeep(sub: AddSubcommand): void {
     .option('--older-than <when>', `files made before it may go: ${AGE_HELP}, at least a day ago (default: 3d)`)
     .option('--dry-run', 'tell what would go, and remove nothing')
     .action((name: string, options: UpkeepOptions) =>
-      inReader(options, async (reader) => {
+      withReader(options, async (reader) => {
         const files = await removeTableOrphans(reader, name, {
           dryRun: options.dryRun === true,
           ...(options.olderThan === undefined ? {} : { olderThan: timeOf('--older-than', options.olderThan) }),
@@ -74,7 +74,7 @@ export function addTableUpkeep(sub: AddSubcommand): void {
 async function optimize(name: string, options: UpkeepOptions): Promise<void> {
   const setting = await settingOf(options)
   // What is wrong with the name, or with the home, is told before anything is made.
-  await inReader(options, (reader) => describeTable(reader, name))
+  await withReader(options, (reader) => describeTable(reader, name))
   try {
     const { before, after, steps } = await withEngine(setting, (engine) => optimizeTable(engine, name))
     printPairs(
@@ -97,26 +97,14 @@ async function optimize(name: string, options: UpkeepOptions): Promise<void> {
   }
 }
 
-async function inReader(options: HomeOptions, work: (reader: Reader) => Promise<unknown>): Promise<void> {
-  const { home, config } = await settingOf(options)
-  const reader = await openReader(home, config)
-  try {
-    await work(reader)
-  } finally {
-    await reader.close()
-  }
-}
-
 /** @throws Fault `invalid` */
 function timeOf(option: string, text: string): Date {
-  const age = /^(\d{1,6})([smhd])$/.exec(text)
-  if (age !== null) return new Date(Date.now() - Number(age[1]) * UNITS_MS[age[2] as keyof typeof UNITS_MS])
+  const ageMs = durationMsOrNull(text)
+  if (ageMs !== null) return new Date(Date.now() - ageMs)
   const time = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN)
   if (Number.isNaN(time.getTime())) throw new Fault('invalid', `${option}: expected ${AGE_HELP}, got "${text}"`)
   return time
 }
-
-const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000 } as const
 
 /** @throws Fault `invalid` */
 function countOf(option: string, text: string): number {

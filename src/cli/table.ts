@@ -1,11 +1,11 @@
 /** `tidewater table`: what tables there are, and what is in them; their upkeep is in `table-upkeep.ts`. */
 import type { Command } from 'commander'
-import { openReader, type Reader } from '../app/reader.ts'
+import type { Reader } from '../app/reader.ts'
 import { openSql } from '../app/sql.ts'
 import { describeTable, listTables, quotedName } from '../app/tables.ts'
 import { Fault } from '../base/fault.ts'
 import { formatJsonLines, formatTable } from '../query/format.ts'
-import { type HomeOptions, homeOption, settingOf } from './common.ts'
+import { type HomeOptions, homeOption, withReader } from './common.ts'
 import { type OutputOptions, printItems, printPairs } from './output.ts'
 import { addTableUpkeep } from './table-upkeep.ts'
 
@@ -53,16 +53,6 @@ export function addTable(program: Command): void {
       show(options, `SELECT * FROM ${quotedName(name)} LIMIT ${wholeNumber(options.limit ?? '100')}`),
     )
   addTableUpkeep(sub)
-}
-
-async function withReader(options: HomeOptions, work: (reader: Reader) => Promise<void>): Promise<void> {
-  const { home, config } = await settingOf(options)
-  const reader = await openReader(home, config)
-  try {
-    await work(reader)
-  } finally {
-    await reader.close()
-  }
 }
 
 async function show(options: TableOptions, sql: string): Promise<void> {

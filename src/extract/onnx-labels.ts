@@ -14,6 +14,7 @@ import { sha256Hex } from '../base/hash.ts'
 import type { Json } from '../base/json.ts'
 import { limits } from '../base/limits.ts'
 import type { ByteSource, Extractor } from './extract.ts'
+import { isDecoded } from './pixels.ts'
 
 export interface OnnxOptions {
   /** Absolute paths: the model, the names of its classes, the module of the runtime. */
@@ -74,16 +75,6 @@ interface Shape {
   layout: 'NCHW' | 'NHWC'
 }
 
-const TYPES: ReadonlySet<string | null> = new Set([
-  'image/jpeg',
-  'image/png',
-  'image/apng',
-  'image/gif',
-  'image/webp',
-  'image/tiff',
-  'image/avif',
-])
-
 /** @throws Fault `invalid`, `not-found`, `limit`: the model, the names or the runtime do not fit */
 export async function create(options: OnnxOptions): Promise<Extractor> {
   const bytes = await modelBytes(options.model)
@@ -105,7 +96,7 @@ export async function create(options: OnnxOptions): Promise<Extractor> {
   return {
     name: 'onnx',
     version: options.version,
-    appliesTo: ({ sniffed }) => TYPES.has(sniffed),
+    appliesTo: ({ sniffed }) => isDecoded(sniffed),
     extract: async (_subject, source) => ({
       labels: labelsOf(await scores(await pixelsOf(source, shape, options.input.fit)), names, options),
       label_model,

@@ -122,9 +122,9 @@ test('a put in the same clock tick as the one before it gets a later modificatio
   const { root, store } = await setUp(t)
   await store.put('k', utf8('abc'))
   // As if the tick of the file system's clock were half a second long.
-  const tickMs = Date.now() + 500
   for (let ms = 0; ms < 20; ms++) {
-    await utimes(join(root, 'k'), (tickMs + ms) / 1000, (tickMs + ms) / 1000)
+    const tickMs = Date.now() + 500 + ms
+    await utimes(join(root, 'k'), tickMs / 1000, tickMs / 1000)
     const before = await stat(join(root, 'k'), { bigint: true })
     const next = await store.put('k', utf8('abd'))
     const after = await stat(join(root, 'k'), { bigint: true })

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { OtherEngine } from '../../test/support/other-engine.ts'
+import { schemaOf } from '../../test/support/table.ts'
 import { type Change, openTableBench, type TableBench } from '../../test/support/table-bench.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { DuckSession } from '../duck/duck.ts'
 import type { Catalog } from '../iceberg/catalog/catalog.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
-import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { TABLE_BOUNDS, type TableBounds } from './bounds.ts'
 import { compareIndex } from './index-upkeep.ts'
 import { reachableFiles } from './reachable.ts'
@@ -16,14 +16,10 @@ import type { WriteMode } from './table.ts'
 import { TableUpkeep } from './upkeep.ts'
 import { TableWriter } from './writer.ts'
 
-const schema: Schema = {
-  type: 'struct',
-  'schema-id': 0,
-  fields: [
-    { id: 1, name: 'k', required: true, type: 'string' },
-    { id: 2, name: 'n', required: false, type: 'long' },
-  ],
-}
+const schema = schemaOf([
+  ['k', 'string', true],
+  ['n', 'long'],
+])
 const ident = { namespace: ['default'], name: 't' }
 const upsert = (k: string, n: number): Change => ({ op: 'upsert', row: { k, n } })
 

@@ -3,20 +3,16 @@ import assert from 'node:assert/strict'
 import { truncate, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { OtherEngine } from '../../test/support/other-engine.ts'
+import { schemaOf } from '../../test/support/table.ts'
 import { openTableBench } from '../../test/support/table-bench.ts'
 import { isFault } from '../base/fault.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
-import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { TableFeed } from './feed.ts'
 
-const schema: Schema = {
-  type: 'struct',
-  'schema-id': 0,
-  fields: [
-    { id: 1, name: 'k', required: true, type: 'string' },
-    { id: 2, name: 'n', required: false, type: 'long' },
-  ],
-}
+const schema = schemaOf([
+  ['k', 'string', true],
+  ['n', 'long'],
+])
 const ident = { namespace: ['default'], name: 't' }
 
 const damages: Record<string, (file: string) => Promise<void>> = {

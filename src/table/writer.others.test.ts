@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
+import { schemaOf } from '../../test/support/table.ts'
 import { type Change, openTableBench, type TableBench, upkeep } from '../../test/support/table-bench.ts'
 import { must } from '../base/assert.ts'
 import { Fault } from '../base/fault.ts'
@@ -10,7 +11,6 @@ import type { Catalog, LoadedTable } from '../iceberg/catalog/catalog.ts'
 import { writePositionDeletes } from '../iceberg/file/delete-writer.ts'
 import { planScan } from '../iceberg/scan/plan.ts'
 import { currentSchema } from '../iceberg/spec/schema.ts'
-import type { Schema } from '../iceberg/spec/table-metadata.ts'
 import { TABLE_BOUNDS } from './bounds.ts'
 import { catchUp, compareIndex } from './index-upkeep.ts'
 import { reachableFiles } from './reachable.ts'
@@ -18,14 +18,10 @@ import { planSnapshot } from './snapshot-plan.ts'
 import type { WriteMode } from './table.ts'
 import { TableWriter } from './writer.ts'
 
-const schema: Schema = {
-  type: 'struct',
-  'schema-id': 0,
-  fields: [
-    { id: 1, name: 'k', required: true, type: 'string' },
-    { id: 2, name: 'n', required: false, type: 'long' },
-  ],
-}
+const schema = schemaOf([
+  ['k', 'string', true],
+  ['n', 'long'],
+])
 const ident = { namespace: ['default'], name: 't' }
 const upsert = (k: string, n: number): Change => ({ op: 'upsert', row: { k, n } })
 

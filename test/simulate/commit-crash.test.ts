@@ -20,6 +20,7 @@ import type { Catalog, LoadedTable } from '../../src/iceberg/catalog/catalog.ts'
 import { planScan } from '../../src/iceberg/scan/plan.ts'
 import { SUMMARY } from '../../src/table/table.ts'
 import { runSimulation, type Sabotage } from './commit-run.ts'
+import { forgettingLog } from './forgetting-log.ts'
 import { replayCommand, runSeeds, total } from './seeds.ts'
 
 const one = process.env['TIDEWATER_SEED']
@@ -134,24 +135,7 @@ describe('it can fail', { skip: one !== undefined && 'only one seed was asked fo
   })
 
   test('a log that acknowledges and forgets is found out', async () => {
-    let appends = 0
-    const message = await found({
-      log: (log) => ({
-        name: log.name,
-        get start() {
-          return log.start
-        },
-        get end() {
-          return log.end
-        },
-        append: async (entries) => (++appends % 3 === 0 ? log.end : log.append(entries)),
-        read: (from, limit) => log.read(from, limit),
-        seal: (from, bytesMax) => log.seal(from, bytesMax),
-        waitFor: (offset, signal) => log.waitFor(offset, signal),
-        trim: (offset) => log.trim(offset),
-        close: () => log.close(),
-      }),
-    })
+    const message = await found({ log: (log) => forgettingLog(log, 3) })
     assert.match(message, /continues the log|acknowledged/)
   })
 })

@@ -12,6 +12,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { forgettingLog } from './forgetting-log.ts'
 import { runStream, type StreamRunReport, type StreamSabotage } from './streams-run.ts'
 
 /** With DuckDB and the writer, which take most of the time. */
@@ -69,24 +70,7 @@ async function found(sabotage: StreamSabotage): Promise<string> {
 
 describe('it can fail', { skip: one !== undefined && 'only one seed was asked for' }, () => {
   test('a log that acknowledges and forgets is found out', async () => {
-    let appends = 0
-    const message = await found({
-      log: (log) => ({
-        name: log.name,
-        get start() {
-          return log.start
-        },
-        get end() {
-          return log.end
-        },
-        append: async (entries) => (++appends % 4 === 0 ? log.end : log.append(entries)),
-        read: (from, limit) => log.read(from, limit),
-        seal: (from, bytesMax) => log.seal(from, bytesMax),
-        waitFor: (offset, signal) => log.waitFor(offset, signal),
-        trim: (offset) => log.trim(offset),
-        close: () => log.close(),
-      }),
-    })
+    const message = await found({ log: (log) => forgettingLog(log, 4) })
     assert.match(message, /is lost|repeated|taken again|another (end|offset|answer)|expected \d+ entries/)
   })
 

@@ -10,7 +10,7 @@ import { isFault } from '../../src/base/fault.ts'
 import { expireSnapshots } from '../../src/iceberg/action/expire.ts'
 import type { Catalog, LoadedTable } from '../../src/iceberg/catalog/catalog.ts'
 import { planScan } from '../../src/iceberg/scan/plan.ts'
-import type { Schema, Snapshot } from '../../src/iceberg/spec/table-metadata.ts'
+import type { Snapshot } from '../../src/iceberg/spec/table-metadata.ts'
 import { TABLE_BOUNDS } from '../../src/table/bounds.ts'
 import { TableFeed } from '../../src/table/feed.ts'
 import { catchUp, compareIndex } from '../../src/table/index-upkeep.ts'
@@ -19,6 +19,7 @@ import { type FeedEvent, SUMMARY, type WriteMode } from '../../src/table/table.t
 import { UpkeepLoop } from '../../src/table/upkeep-loop.ts'
 import { TableWriter } from '../../src/table/writer.ts'
 import { OtherEngine } from '../support/other-engine.ts'
+import { schemaOf } from '../support/table.ts'
 import { type Change, openTableBench, type TableBench } from '../support/table-bench.ts'
 import { Random } from './random.ts'
 
@@ -30,14 +31,10 @@ const BATCHES_MAX = 20 * BATCHES
 const PAUSE_MAX_MS = 1_000
 const KEYS = 400
 
-const schema: Schema = {
-  type: 'struct',
-  'schema-id': 0,
-  fields: [
-    { id: 1, name: 'k', required: true, type: 'string' },
-    { id: 2, name: 'n', required: false, type: 'long' },
-  ],
-}
+const schema = schemaOf([
+  ['k', 'string', true],
+  ['n', 'long'],
+])
 const ident = { namespace: ['default'], name: 'busy' }
 /** The summary property that names what the other engine did. */
 const EFFECT = 'test.effect'

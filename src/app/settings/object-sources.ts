@@ -59,4 +59,3 @@ export const objectSourceSettings = z
 
 export type ObjectSourceSettings = z.output<typeof objectSourceSettings>
 export type SqsSettings = z.output<typeof sqsSettings>
-export type TopicSettings = z.output<typeof topicSettings>
