@@ -5,6 +5,7 @@
  * Other keys of the file are those of the CDK itself and of other applications; they are left alone.
  */
 import { z } from 'zod'
+import { inOurWords } from '../base/expected.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { STREAM_NAME, type StreamInput } from '../service/streams/definition.ts'
@@ -75,7 +76,7 @@ export function readCdkContext(document: unknown, where: string, problems: strin
   const isList = Array.isArray(said)
   for (const [index, each] of (isList ? (said as unknown[]) : [said]).entries()) {
     const path = isList ? [CONFIGURATION, index] : [CONFIGURATION]
-    const result = firehose.safeParse(each)
+    const result = firehose.safeParse(each, inOurWords)
     if (!result.success) {
       for (const issue of result.error.issues) problems.push(`${at(...path, ...issue.path)}: ${issue.message}`)
       continue

@@ -1,16 +1,8 @@
-/** Problems of the form of a configuration: as sentences, and the configuration without the settings that have them. Pure. */
+/** Problems of the form of a configuration: which settings have them, and the configuration without those. Pure. */
 import type { z } from 'zod'
 
 type Issue = z.core.$ZodIssue
 type Path = readonly PropertyKey[]
-
-/** A sentence that begins with the path of the setting. */
-export function issueText(issue: Issue): string {
-  const where = issue.path.length === 0 ? '(top)' : issue.path.join('.')
-  if (issue.code !== 'invalid_key') return `${where}: ${issue.message}`
-  const rules = issue.issues.map(({ message }) => message).join('; ')
-  return `${where}: ${rules}, got ${JSON.stringify(String(issue.path.at(-1)))}`
-}
 
 /** The settings that an issue is about: keys that nobody knows are told at the setting that holds them. */
 export function pathsOf(issue: Issue): Path[] {

@@ -3,9 +3,10 @@
  * together, every problem reported with its path. `config-file.ts` finds and reads the file that it is in.
  */
 import { z } from 'zod'
+import { inOurWords, problemTexts } from '../base/expected.ts'
 import { Fault } from '../base/fault.ts'
 import type { streamSettings } from '../service/streams/definition.ts'
-import { isAt, issueText, pathsOf, without } from './config-issues.ts'
+import { isAt, pathsOf, without } from './config-issues.ts'
 import { tableProblems } from './object-tables.ts'
 import { connectionProblems, s3Problems } from './s3-connections.ts'
 import { type Environment, secretProblems } from './secrets.ts'
@@ -64,7 +65,7 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 export function parseConfig(input: unknown, file: string, cdkPath = 'cdkContext', env?: Environment): Config {
   const problems: string[] = []
   const { config, issues } = parseShape(withCdkStreams(input ?? {}, cdkPath, problems))
-  problems.push(...issues.map(issueText))
+  problems.push(...issues.flatMap((issue) => problemTexts(issue)))
   if (config !== null) {
     const wrong = issues.flatMap(pathsOf).map((path) => path.join('.'))
     // Of a setting that was left out for its form, nothing more can be said.
@@ -80,13 +81,13 @@ export function parseConfig(input: unknown, file: string, cdkPath = 'cdkContext'
  * at too; null when nothing is left to look at.
  */
 function parseShape(input: unknown): { config: Config | null; issues: z.core.$ZodIssue[] } {
-  const first = schema.safeParse(input)
+  const first = schema.safeParse(input, inOurWords)
   if (first.success) return { config: first.data, issues: [] }
   const { issues } = first.error
   let rest = without(input, issues.flatMap(pathsOf))
   // Where something that must be there was left out, what holds it goes too.
   for (let depth = 0; depth < DEPTH_MAX; depth++) {
-    const next = schema.safeParse(rest)
+    const next = schema.safeParse(rest, inOurWords)
     if (next.success) return { config: next.data, issues }
     rest = without(
       rest,

@@ -41,12 +41,12 @@ test('sources of objects are checked with everything else, each problem at its p
   for (const [where, what] of [
     ['a.queueUrl', /http:/],
     ['a.receivers', /32/],
-    ['b', /sqs, webhook, kafka, directory/],
+    ['b.type', /expected one of "sqs", "webhook", "kafka", "directory", got "sns"/],
     ['c.brokers.0', /host:port/],
     ['c.topics', /1/],
     ['c', /columns/],
     ['d', /together/],
-    ['e/f', /pattern/],
+    ['e/f', /expected .*, got "e\/f"/],
   ] as const)
     assert.ok(
       problems.some((line) => line.startsWith(`objects.sources.${where}`) && what.test(line)),

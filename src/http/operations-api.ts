@@ -3,6 +3,7 @@
  * letters sent again, and content rows made anew.
  */
 import { z } from 'zod'
+import { inOurWords, problemTexts } from '../base/expected.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { readTableChange } from '../change/table-change.ts'
@@ -57,17 +58,17 @@ export function addOperationsApi(context: Context): void {
   )
   app.post('/v1/deadletters/replay', { onRequest: gate.enter('admin', 'all') }, async (request) =>
     withBody(context, request, async (body) => {
-      const asked = replayAsked.safeParse(body.length === 0 ? {} : jsonOf(body))
+      const asked = replayAsked.safeParse(body.length === 0 ? {} : jsonOf(body), inOurWords)
       if (asked.success) return options.replay(asked.data)
-      const problems = asked.error.issues.map(({ path, message }) => `${path.join('.') || '(top)'}: ${message}`)
+      const problems = asked.error.issues.flatMap((issue) => problemTexts(issue))
       throw new Fault('invalid', `expected {"ids", "stage", "stream", "after"}, each or none: ${problems.join('; ')}`)
     }),
   )
   app.post('/v1/reextract', { onRequest: gate.enter('admin', 'all') }, async (request) =>
     withBody(context, request, async (body) => {
-      const asked = reextractAsked.safeParse(body.length === 0 ? {} : jsonOf(body))
+      const asked = reextractAsked.safeParse(body.length === 0 ? {} : jsonOf(body), inOurWords)
       if (asked.success) return options.reextract(asked.data)
-      const problems = asked.error.issues.map(({ path, message }) => `${path.join('.') || '(top)'}: ${message}`)
+      const problems = asked.error.issues.flatMap((issue) => problemTexts(issue))
       throw new Fault(
         'invalid',
         `expected {"where", "extractor", "dryRun", "restart"}, each or none: ${problems.join('; ')}`,

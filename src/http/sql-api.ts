@@ -10,6 +10,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { openSql } from '../app/sql.ts'
 import { unreachable } from '../base/assert.ts'
+import { inOurWords, problemTexts } from '../base/expected.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { formatCsv, formatJsonLines } from '../query/format.ts'
@@ -137,9 +138,9 @@ function closing(format: Format, truncated: boolean): string {
 function parseAsk(body: Buffer): Asked {
   const text = body.toString('utf8')
   const input = text.trimStart().startsWith('{') ? json(text) : { sql: text }
-  const result = asked.safeParse(input)
+  const result = asked.safeParse(input, inOurWords)
   if (result.success) return result.data
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || '(top)'}: ${message}`)
+  const problems = result.error.issues.flatMap((issue) => problemTexts(issue))
   throw new Fault('invalid', `expected {"sql": text, …}: ${problems.join('; ')}`)
 }
 

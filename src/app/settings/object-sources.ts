@@ -47,9 +47,7 @@ const directorySettings = z.strictObject({
 const topicSettings = kafkaSettings.omit({ columns: true, keys: true }).extend({ type: z.literal('kafka') })
 
 export const objectSourceSettings = z
-  .discriminatedUnion('type', [sqsSettings, webhookSettings, topicSettings, directorySettings], {
-    error: 'expected a type out of sqs, webhook, kafka, directory',
-  })
+  .discriminatedUnion('type', [sqsSettings, webhookSettings, topicSettings, directorySettings])
   .refine(
     (settings) =>
       settings.type !== 'sqs' ||

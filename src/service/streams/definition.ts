@@ -1,5 +1,6 @@
 /** What a stream is: its destination and its rules, as configuration and the API give them, checked as a whole. */
 import { z } from 'zod'
+import { inOurWords, problemTexts } from '../../base/expected.ts'
 import { Fault, messageOf } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
 import { parseIdent } from '../../iceberg/catalog/catalog.ts'
@@ -110,9 +111,9 @@ export function parseStream(name: string, input: unknown): StreamDefinition {
       `a stream's name has 1 to 64 letters, digits, ".", "_" or "-", got ${JSON.stringify(name.slice(0, 80))}`,
     )
   }
-  const result = streamSettings.safeParse(input)
+  const result = streamSettings.safeParse(input, inOurWords)
   if (!result.success) {
-    const problems = result.error.issues.map((issue) => `${issue.path.join('.') || '(top)'}: ${issue.message}`)
+    const problems = result.error.issues.flatMap((issue) => problemTexts(issue))
     throw new Fault('invalid', `stream ${name}: ${problems.join('; ')}`)
   }
   const definition = { name, ...result.data }
