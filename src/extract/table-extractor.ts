@@ -56,7 +56,7 @@ const schema = facts('table', {
 
 export const tableExtractor: Extractor = {
   name: 'table',
-  version: 1,
+  version: 2,
   schema,
   appliesTo: ({ sniffed }) => sniffed !== null && (sniffed === PARQUET || TEXTS.has(sniffed)),
   async extract({ sniffed }, bytes) {
@@ -90,10 +90,14 @@ async function textFacts(bytes: ByteSource): Promise<Table> {
   if (table === null) throw invalid('the text is no table after all')
   const { encoding, isWhole } = table
   if (table.kind === 'csv') {
-    const { columns, header } = csvColumns(table.records)
-    const count = table.records.length - (header ? 1 : 0)
-    const rows = isWhole ? count : null
-    const facts = { format: 'csv', rows, sampled_rows: count, encoding, delimiter: table.delimiter, header }
+    const { records, delimiter } = table
+    const { header } = csvColumns(records)
+    const count = records.length - (header ? 1 : 0)
+    // One record more was read than counts, in case the first names the columns.
+    const sample = records.slice(0, limits.tableSampleRecordsMax + (header ? 1 : 0))
+    const { columns } = csvColumns(sample)
+    const sampled = sample.length - (header ? 1 : 0)
+    const facts = { format: 'csv', rows: isWhole ? count : null, sampled_rows: sampled, encoding, delimiter, header }
     return { columns, columnCount: columns.length, facts }
   }
   const columns = jsonColumns(table.items)

@@ -1,8 +1,10 @@
 /** Which texts are taken for data, and what is inferred of their columns. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limits } from '../base/limits.ts'
 import { csvColumns, jsonColumns } from './inferred-type.ts'
 import { sniff } from './sniff.ts'
+import { tableExtractor } from './table-extractor.ts'
 import { textTable } from './text-sample.ts'
 
 const of = (text: string | Uint8Array) => Buffer.from(text as string)
@@ -113,4 +115,26 @@ test('JSON nested without end is no data, or told up to a depth', () => {
   let deep: object = {}
   for (let i = 0; i < 200; i++) deep = { a: deep }
   assert.ok(jsonColumns([deep as { a: never }])[0]!.type.length < 200)
+})
+
+test('as many rows are sampled as may be, whether or not a line above them names the columns', async () => {
+  const most = limits.tableSampleRecordsMax
+  const lines = (count: number) => Array.from({ length: count }, (_, at) => `${at},${at}`)
+  const cases: [what: string, text: string[], sampled: number, rows: number | null][] = [
+    ['a header and fewer', ['a,b', ...lines(most - 1)], most - 1, most - 1],
+    ['a header and as many', ['a,b', ...lines(most)], most, most],
+    ['a header and more', ['a,b', ...lines(most + 1)], most, null],
+    ['none and as many', lines(most), most, most],
+    ['none and more', lines(most + 2), most, null],
+  ]
+  for (const [what, text, sampled, rows] of cases) {
+    const bytes = Buffer.from(`${text.join('\n')}\n`)
+    assert.ok(bytes.length < limits.tableSampleBytesMax, what)
+    const subject = { bucket: 'b', key: 'k', versionId: 'null', sizeBytes: bytes.length, sniffed: 'text/csv' }
+    const read = async (start: number, end: number) => bytes.subarray(start, end)
+    const { table } = (await tableExtractor.extract(subject, { sizeBytes: bytes.length, read })) as {
+      table: { sampled_rows: number; rows: number | null }
+    }
+    assert.deepEqual([table.sampled_rows, table.rows], [sampled, rows], what)
+  }
 })

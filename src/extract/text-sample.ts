@@ -136,7 +136,8 @@ function csvRecords(text: string, delimiter: string, isAll: boolean): { records:
   const field = new RegExp(`"((?:[^"]|"")*)"|([^"${mark}\\r\\n][^${mark}\\r\\n]*)?`, 'y')
   let record: string[] = []
   let at = 0
-  while (at < text.length && records.length < limits.tableSampleRecordsMax) {
+  // The first may name the columns.
+  while (at < text.length && records.length < limits.tableSampleRecordsMax + 1) {
     field.lastIndex = at
     const found = field.exec(text)
     if (found === null) return null
