@@ -36,6 +36,8 @@ export interface DeadLetter {
   payload: Uint8Array
   /** Whole length of what `payload` is the beginning of; default: its own length. */
   payloadBytes?: number
+  /** SHA-256 of the whole, in hex, where `payload` is its beginning: what begins alike is not the same. */
+  payloadSha256?: string
   /** What it is about, for people: `bucket/key@version` or `file:line`. */
   subject: string
   /** When it came, ms since 1970; default: when it failed. */
@@ -86,10 +88,12 @@ export const deadLetterTable: TableDefinition = {
   },
 }
 
-/** The id of a letter: hash of stage, stream, subject, code and bytes. */
+/** The id of a letter: hash of stage, stream, subject, code and bytes; of what was cut, the hash of all of it stands for the bytes. */
 export function letterId(letter: DeadLetter): string {
+  const { payload, payloadBytes = payload.length, payloadSha256 } = letter
   const head = JSON.stringify([letter.stage, letter.stream, letter.subject, letter.code])
-  return sha256Hex(Buffer.concat([Buffer.from(head), letter.payload])).slice(0, 32)
+  const isCut = payloadBytes > payload.length && payloadSha256 !== undefined
+  return sha256Hex(Buffer.concat([Buffer.from(head), isCut ? Buffer.from(payloadSha256) : payload])).slice(0, 32)
 }
 
 export class DeadLetters {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Fault } from '../../../base/fault.ts'
+import { limits } from '../../../base/limits.ts'
 import type { ObjectEvent } from '../../../change/object-event.ts'
-import type { DeadLetter } from '../../deadletter/deadletter.ts'
+import { type DeadLetter, letterId } from '../../deadletter/deadletter.ts'
 import { NotificationTaker } from './taker.ts'
 
 const record = (key: string) => ({
@@ -76,4 +77,15 @@ test('a failure that may pass is passed on, whether it is of the events or of th
     room: { full: async () => null },
   })
   await assert.rejects(taker.take([{ text: 'none', subject: 's' }]), /the disk is full/)
+})
+
+test('two documents that are cut and begin alike are two letters, and the same one told again is one', async () => {
+  const { taker, letters } = rig()
+  const begin = `{"Records":[${' '.repeat(limits.deadLetterPayloadBytesMax)}`
+  const subject = 'webhook hook'
+  for (const end of ['one', 'two', 'one']) await taker.take([{ text: `${begin}${end}`, subject }])
+  const [one, two, again] = letters.map(letterId)
+  assert.deepEqual(letters[0]?.payload, letters[1]?.payload, 'what is kept of both is the same')
+  assert.notEqual(one, two)
+  assert.equal(one, again)
 })

@@ -96,7 +96,8 @@ function count(counts: TakenCounts['ignored'], reason: Ignored['reason']): void 
 }
 
 /** The dead letter of what could not be understood, with its bytes, or their beginning and how many there were. */
-export function sourceLetter({ reason, message, payload, encoding, sizeBytes }: Problem, subject: string): DeadLetter {
+export function sourceLetter(problem: Problem, subject: string): DeadLetter {
+  const { reason, message, payload, encoding, sizeBytes, sha256 } = problem
   return {
     stage: 'source',
     stream: 'objects',
@@ -104,6 +105,7 @@ export function sourceLetter({ reason, message, payload, encoding, sizeBytes }: 
     reason: message,
     payload: Buffer.from(payload, encoding === 'base64' ? 'base64' : 'utf8'),
     payloadBytes: sizeBytes,
+    payloadSha256: sha256,
     subject,
   }
 }
