@@ -73,6 +73,28 @@ describe('labels', () => {
     })
   })
 
+  it('are asked for by bytes unless told otherwise; by name with a version, but for the null version, which has no name there', async () => {
+    await withBench({}, async () => {
+      await bench.tell(await put('a.jpg'))
+      assert.deepEqual(service.requests.at(-1)?.Image, { Bytes: picture.toString('base64') })
+      await bench.restart(configured({ image: 's3' }))
+      service.objects.set('photos/b.jpg', picture)
+      await bench.tell(await put('b.jpg'))
+      assert.deepEqual(service.requests.at(-1)?.Image, { S3Object: { Bucket: 'photos', Name: 'b.jpg' } })
+      service.objects.set('photos/c.jpg@v1', picture)
+      const time = new Date(Date.UTC(2024, 4, 1) + 1000 * ++seconds).toISOString()
+      const written = await bench.putObject('photos', 'c.jpg', picture, 'v1')
+      await bench.tell(eventOf({ kind: 'create', key: 'c.jpg', versionId: 'v1', time, ...written }))
+      assert.deepEqual(service.requests.at(-1)?.Image, {
+        S3Object: { Bucket: 'photos', Name: 'c.jpg', Version: 'v1' },
+      })
+      assert.deepEqual(
+        (await labels()).map(({ labels: names }) => String(names)),
+        ['Car,Road', 'Car,Road', 'Car,Road'],
+      )
+    })
+  })
+
   it('of an object that was overwritten during the call are not told, nor anything else of it', async () => {
     await withBench({ image: 's3' }, async () => {
       service.objects.set('photos/cat.jpg', picture)
