@@ -30,11 +30,14 @@ type Bucket =
   | { kind: 'directory'; store: Store }
   /** Recorded objects, whose events carry the etags of the store that they were recorded from. */
   | { kind: 'recorded'; store: Store }
-  /** A bucket of an object store. */
-  | { kind: 'remote'; store: BucketStore; describing: Describing }
+  /** A bucket of an object store. `live`: for the questions of events, which other buckets' events wait for. */
+  | { kind: 'remote'; store: BucketStore; live: BucketStore; describing: Describing }
 
-/** Opens a bucket through the connection of that name. @throws Fault */
-export type OpenBucket = (bucket: string, connection: string) => BucketStore | Promise<BucketStore>
+/**
+ * Opens a bucket through the connection of that name. @throws Fault
+ * @param patienceMs of who asks again later: see `store/s3.ts`
+ */
+export type OpenBucket = (bucket: string, connection: string, patienceMs?: number) => BucketStore | Promise<BucketStore>
 
 /** The workers, with the extractors that the configuration names. @throws Fault `invalid` when one cannot be used */
 export async function openExtractors(
@@ -125,13 +128,20 @@ export class Buckets implements ObjectStores {
 
   /** The bucket of an object store; null: the configuration names none. @throws Fault when it cannot be opened */
   async remote(name: string): Promise<BucketStore | null> {
+    return (await this.#remote(name))?.store ?? null
+  }
+
+  async #remote(name: string): Promise<Extract<Bucket, { kind: 'remote' }> | null> {
     const settings = this.#remoteSettings(name)
     if (settings === undefined) return null
     const known = this.#buckets.get(name)
-    if (known?.kind === 'remote') return known.store
-    const store = await this.#parts.open(name, settings.s3)
-    this.#remember(name, { kind: 'remote', store, describing: settings.describe })
-    return store
+    if (known?.kind === 'remote') return known
+    const { open } = this.#parts
+    const store = await open(name, settings.s3)
+    const live = await open(name, settings.s3, limits.askPatienceMs)
+    const bucket = { kind: 'remote', store, live, describing: settings.describe } as const
+    this.#remember(name, bucket)
+    return bucket
   }
 
   asks(name: string): boolean {
@@ -140,9 +150,9 @@ export class Buckets implements ObjectStores {
 
   async ask(creation: ObjectEvent): Promise<Answer> {
     try {
-      const store = await this.remote(creation.bucket)
+      const bucket = await this.#remote(creation.bucket)
       const describing = this.#remoteSettings(creation.bucket)?.describe ?? 'none'
-      return store === null ? { kind: 'gone' } : await askAbout(store, creation, describing)
+      return bucket === null ? { kind: 'gone' } : await askAbout(bucket.live, creation, describing)
     } catch (error) {
       return { kind: 'failed', fault: faultOf(error) }
     }
@@ -159,7 +169,7 @@ export class Buckets implements ObjectStores {
     try {
       bucket = await this.#bucketOf(event)
       if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
-      found = await (bucket.kind === 'remote' ? remoteTask(bucket.store, event) : taskOf(bucket, event))
+      found = await (bucket.kind === 'remote' ? remoteTask(bucket.live, event) : taskOf(bucket, event))
     } catch (error) {
       return unread('unavailable', messageOf(error), isRefusal(error))
     }
@@ -178,7 +188,8 @@ export class Buckets implements ObjectStores {
     if (attached !== undefined) return attached
     const directory = source === 'directory' ? this.#parts.directories.rootOf(name) : undefined
     if (directory !== undefined) return this.#openBucket(name, 'directory', directory)
-    if ((await this.remote(name)) !== null) return this.#buckets.get(name) ?? null
+    const remote = await this.#remote(name)
+    if (remote !== null) return remote
     if (this.#objectsRoot === null) return null
     const root = path.join(this.#objectsRoot, name)
     // A bucket name is one part of a path; anything else would leave the folder.

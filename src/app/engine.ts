@@ -185,11 +185,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       configured: config.objects.buckets,
       open:
         options.openBucket ??
-        ((bucket, connection) =>
+        ((bucket, connection, patienceMs) =>
           openS3Store({
             connection: s3Connection(config, connection),
             bucket,
             clock,
+            ...(patienceMs !== undefined && { patienceMs }),
             ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
           })),
     })

@@ -176,8 +176,9 @@ export const limits = {
   reextractPartMs: 15_000,
   reextractStatementMs: 600_000,
   reextractWaitingMax: 20_000,
-  /** Objects that stores are asked about at once. */
+  /** Objects that stores are asked about at once; a bucket that has answered nothing for so long holds up no events of others. */
   describesAtOnce: 32,
+  askPatienceMs: 3_000,
   /** Bytes fetched of a remote object behind those that were asked for, while it is read in order. */
   readAheadBytes: 256 * KiB,
   /**
@@ -424,6 +425,13 @@ export const limits = {
   s3ThrottleMaxMs: 20_000,
   /** A bucket that has been answered by nothing but "slow down" for so long is asked by one request after each pause; others are refused. */
   s3ThrottledGiveUpMs: 30_000,
+  /**
+   * A request of those who ask again later has such a time, or this one while the bucket answers nothing (and more for bytes that
+   * travel); the pause between such probes, doubled up to the longest of a throttled bucket.
+   */
+  s3ImpatientRequestMs: 10_000,
+  s3ProbeMs: 5_000,
+  s3SilentMs: 500,
   /** Time to connect, and for a whole answer: this, and a second for every so many bytes that travel. */
   s3ConnectMs: 5_000,
   s3RequestMs: 30_000,
@@ -558,6 +566,10 @@ assert(
 assert(
   limits.askAgainAtOnce * limits.askAgainBucketsAtOnce + limits.reextractAtOnce <= limits.askAgainReadsMax,
   'what is asked again by itself and by somebody must find its place among the reads',
+)
+assert(
+  limits.askPatienceMs < limits.s3ThrottledGiveUpMs && limits.askAgainPauseMaxMs < limits.s3ThrottledGiveUpMs,
+  'a bucket that answers nothing is asked again before that is forgotten',
 )
 assert(limits.s3RequestsAtOnce <= limits.s3SocketsMax, 'a request that may go must find a socket')
 assert(limits.queryTimeMs < limits.localCacheKeepMs, 'a local copy outlives the statement that reads it')

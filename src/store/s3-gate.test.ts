@@ -135,3 +135,57 @@ test('that a bucket was throttled long ago refuses nobody', async () => {
   await clock.pass(limits.s3ThrottleMaxMs)
   assert.equal(passes.length, gate.atOnce)
 })
+
+/** Of who asks again later. */
+const PATIENCE_MS = 3_000
+
+test('who asks again later is refused by a bucket that answers nothing, but for a probe after each pause, until it answers', async () => {
+  const { clock, gate, passes, enter } = open(8)
+  const impatient = async () => {
+    const pass = await gate.enter(PATIENCE_MS)
+    passes.push(pass)
+    return pass
+  }
+  const refused = (error: unknown) => isFault(error, 'unavailable') && Number(error.facts['retryAfterMs']) > 0
+  await impatient()
+  await clock.pass(PATIENCE_MS - 1)
+  passes.pop()!.leave('failed')
+  assert.equal((await impatient()).isProbe, false, 'not yet: it may have been this one request')
+  await clock.pass(1)
+  passes.pop()!.leave('failed')
+  for (let pauseMs = limits.s3SilentMs; pauseMs <= 4 * limits.s3SilentMs; pauseMs *= 2) {
+    await assert.rejects(impatient(), refused)
+    await clock.pass(pauseMs)
+    assert.equal((await impatient()).isProbe, true)
+    await assert.rejects(impatient(), (error) => isFault(error, 'unavailable'), 'one at a time')
+    passes.pop()!.leave('failed')
+  }
+  await assert.rejects(impatient(), refused)
+  await enter(1)
+  assert.equal(passes.length, 1, 'who has patience goes as before')
+  passes.pop()!.leave('answered')
+  assert.equal((await impatient()).isProbe, false)
+})
+
+test('who asks again later does not wait for a throttled bucket longer than its patience, others do', async () => {
+  const { clock, gate, passes, enter } = open(1)
+  await enter(1)
+  const waiting = gate.enter(PATIENCE_MS)
+  const heard = assert.rejects(waiting, (error) => isFault(error, 'unavailable'))
+  const patient = gate.enter()
+  passes.pop()!.leave('throttled', limits.s3ThrottleMaxMs)
+  await heard
+  await assert.rejects(gate.enter(PATIENCE_MS), (error) => isFault(error, 'unavailable'))
+  await clock.pass(limits.s3ThrottleMaxMs)
+  ;(await patient).leave('answered')
+  ;(await gate.enter(PATIENCE_MS)).leave('answered')
+})
+
+test('one request that is not answered beside others that are makes no bucket a silent one', async () => {
+  const { clock, gate } = open(8)
+  const slow = await gate.enter(PATIENCE_MS)
+  await clock.pass(10 * PATIENCE_MS)
+  ;(await gate.enter(PATIENCE_MS)).leave('answered')
+  slow.leave('failed')
+  assert.equal((await gate.enter(PATIENCE_MS)).isProbe, false)
+})

@@ -6,7 +6,8 @@
  * that were under way when the number was halved do not halve it again. Invariant: never more at once than `atOnceMax`, never none.
  *
  * A store that has said nothing else for long is asked by one request after each pause, and all others are refused at once: who asks has
- * other buckets to go on with.
+ * other buckets to go on with. Those who ask again later by themselves (`patienceMs`) hear so after that time already, and also where the
+ * store has not answered at all: for them one request at a time, after a pause that doubles, finds out whether it does again.
  */
 import { backoffMs } from '../base/backoff.ts'
 import type { Clock } from '../base/clock.ts'
@@ -23,8 +24,16 @@ export interface GateOptions {
 
 /** One request's leave to go. */
 export interface Pass {
+  /** The bucket has answered nothing for longer than this request would wait: it finds out whether it does again. */
+  readonly isProbe: boolean
   /** Gives the place back, and says how it went. */
   leave(outcome: 'answered' | 'throttled' | 'failed', retryAfterMs?: number): void
+}
+
+interface Waiting {
+  patienceMs: number | undefined
+  resolve: () => void
+  reject: (fault: Fault) => void
 }
 
 export class Gate {
@@ -32,7 +41,7 @@ export class Gate {
   readonly #random: () => number
   readonly #atOnceMax: number
   readonly #waitingMax: number
-  readonly #waiting: { resolve: () => void; reject: (fault: Fault) => void }[] = []
+  readonly #waiting: Waiting[] = []
   #atOnce: number
   #inFlight = 0
   #throttles = 0
@@ -41,6 +50,14 @@ export class Gate {
   #throttledLastMs = 0
   #epoch = 0
   #closedUntilMs = 0
+  #answeredLastMs: number
+  /** Since when no answer has come, "slow down" included; null: one came last. */
+  #silentSinceMs: number | null = null
+  #silentLastMs = 0
+  /** Probes that found it silent, one after another; until when those who have no patience are refused; one is under way. */
+  #silences = 0
+  #silentUntilMs = 0
+  #probing = false
   #opening = false
 
   constructor(options: GateOptions) {
@@ -49,6 +66,7 @@ export class Gate {
     this.#atOnceMax = options.atOnceMax ?? limits.s3RequestsAtOnce
     this.#waitingMax = options.waitingMax ?? limits.s3RequestsWaitingMax
     this.#atOnce = this.#atOnceMax
+    this.#answeredLastMs = options.clock.nowMs()
   }
 
   /** How many may be under way now: less than the most while a store throttles. */
@@ -56,10 +74,16 @@ export class Gate {
     return Math.max(1, Math.floor(this.#atOnce))
   }
 
-  /** @throws Fault `limit` when too many wait, `unavailable` where the store has throttled for long */
-  async enter(): Promise<Pass> {
+  /**
+   * @param patienceMs of those who ask again later; absent: they only mind being throttled for long
+   * @throws Fault `limit` when too many wait, `unavailable` where the store has answered nothing, or throttled, for too long
+   */
+  async enter(patienceMs?: number): Promise<Pass> {
+    const isProbe = this.#isSilent(patienceMs)
+    if (isProbe && (this.#probing || this.#clock.nowMs() < this.#silentUntilMs)) throw this.#givenUp()
+    if (this.#isClosedFor(patienceMs)) throw this.#givenUp()
     if (this.#waiting.length > 0 || !this.#open()) {
-      if (this.#isGivenUp()) throw this.#givenUp()
+      if (isProbe || this.#isGivenUp()) throw this.#givenUp()
       if (this.#waiting.length >= this.#waitingMax) {
         throw new Fault(
           'limit',
@@ -67,19 +91,27 @@ export class Gate {
         )
       }
       const { promise, resolve, reject } = Promise.withResolvers<void>()
-      this.#waiting.push({ resolve, reject })
+      this.#waiting.push({ patienceMs, resolve, reject })
       this.#admit()
       await promise
     } else this.#inFlight++
+    if (isProbe) this.#probing = true
     const epoch = this.#epoch
+    const enteredMs = this.#clock.nowMs()
     let left = false
     return {
+      isProbe,
       leave: (outcome, retryAfterMs) => {
         if (left) return
         left = true
         this.#inFlight--
+        if (isProbe) this.#probing = false
         if (outcome === 'answered') this.#answered()
-        else if (outcome === 'throttled' && epoch === this.#epoch) this.#throttled(retryAfterMs)
+        else {
+          this.#silent(enteredMs, isProbe)
+          if (outcome === 'throttled' && epoch === this.#epoch) this.#throttled(retryAfterMs)
+          this.#refuseImpatient()
+        }
         this.#admit()
       },
     }
@@ -101,15 +133,50 @@ export class Gate {
 
   #givenUp(): Fault {
     const nowMs = this.#clock.nowMs()
-    const seconds = Math.floor((nowMs - (this.#throttledSinceMs ?? nowMs)) / 1000)
-    return new Fault(
-      'unavailable',
-      `the store has asked for fewer requests to this bucket for ${seconds} s, and answered none; ask again later`,
-      { retryAfterMs: Math.max(0, this.#closedUntilMs - nowMs) },
-    )
+    const sinceMs = this.#throttledSinceMs ?? this.#silentSinceMs ?? nowMs
+    const seconds = Math.floor((nowMs - sinceMs) / 1000)
+    const did = this.#throttledSinceMs === null ? 'answered no request' : 'only asked for fewer requests'
+    return new Fault('unavailable', `the store has ${did} to this bucket for ${seconds} s; it is asked again later`, {
+      retryAfterMs: Math.max(0, this.#closedUntilMs - nowMs, this.#silentUntilMs - nowMs),
+    })
+  }
+
+  /** For those who wait so long: it has answered nothing for as long, and not so long ago that this may be over. */
+  #isSilent(patienceMs: number | undefined): boolean {
+    if (patienceMs === undefined || this.#silentSinceMs === null) return false
+    const nowMs = this.#clock.nowMs()
+    return nowMs - this.#silentSinceMs >= patienceMs && nowMs - this.#silentLastMs < limits.s3ThrottledGiveUpMs
+  }
+
+  /** They would not wait to the end of the pause. */
+  #isClosedFor(patienceMs: number | undefined): boolean {
+    return patienceMs !== undefined && this.#closedUntilMs - this.#clock.nowMs() > patienceMs
+  }
+
+  #silent(enteredMs: number, isProbe: boolean): void {
+    const nowMs = this.#clock.nowMs()
+    if (this.#silentSinceMs === null || nowMs - this.#silentLastMs >= limits.s3ThrottledGiveUpMs)
+      this.#silentSinceMs = Math.max(enteredMs, this.#answeredLastMs)
+    this.#silentLastMs = nowMs
+    if (isProbe || this.#silences === 0) this.#silences++
+    this.#silentUntilMs = nowMs + backoffMs(this.#silences, limits.s3SilentMs, limits.s3ThrottleMaxMs)
+  }
+
+  #refuseImpatient(): void {
+    const isOver = ({ patienceMs }: Waiting) => this.#isSilent(patienceMs) || this.#isClosedFor(patienceMs)
+    if (!this.#waiting.some(isOver)) return
+    const fault = this.#givenUp()
+    for (const waiting of this.#waiting.splice(0)) {
+      if (isOver(waiting)) waiting.reject(fault)
+      else this.#waiting.push(waiting)
+    }
   }
 
   #answered(): void {
+    this.#silences = 0
+    this.#silentSinceMs = null
+    this.#silentUntilMs = 0
+    this.#answeredLastMs = this.#clock.nowMs()
     this.#throttles = 0
     this.#throttledSinceMs = null
     this.#atOnce = Math.min(this.#atOnceMax, this.#atOnce + 1 / this.#atOnce)

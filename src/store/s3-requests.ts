@@ -46,6 +46,8 @@ export interface Work {
   readonly facts?: FaultFacts
   /** Bytes that travel, which give it more time. */
   readonly bytes?: number
+  /** Who asks can ask again later: a bucket that has answered nothing for so long is not waited for. */
+  readonly patienceMs?: number | undefined
 }
 
 export interface Done<T> {
@@ -89,6 +91,9 @@ export class S3Requests {
     send: (loaded: LoadedClient, signal: AbortSignal) => Promise<T>,
   ): Promise<Done<T> | Refusal> {
     const { attemptsMax = limits.s3AttemptsMax } = this.#options
+    const { clock } = this.#options
+    const { patienceMs } = work
+    const begunMs = clock.nowMs()
     const facts = { bucket: this.#options.bucket, operation: work.operation, ...work.facts }
     let uncertain = false
     for (let attempt = 1; ; attempt++) {
@@ -105,7 +110,11 @@ export class S3Requests {
         if (failure.kind === 'unknown') uncertain = true
         // A throttled bucket waits at its gate, with all who use it.
         if (failure.kind === 'throttled') continue
-        await this.pause(backoffMs(attempt, limits.s3BackoffMs, limits.s3BackoffMaxMs))
+        if (patienceMs !== undefined && clock.nowMs() - begunMs >= patienceMs)
+          return { failure, uncertain, fault: s3Fault(error, work.what, facts, attempt) }
+        await this.pause(
+          backoffMs(attempt, limits.s3BackoffMs, Math.min(limits.s3BackoffMaxMs, patienceMs ?? Infinity)),
+        )
       }
     }
   }
@@ -119,7 +128,8 @@ export class S3Requests {
   async #once<T>(work: Work, send: (loaded: LoadedClient, signal: AbortSignal) => Promise<T>): Promise<T> {
     const { connection, clock, bucket, onRequest, requestMs = limits.s3RequestMs } = this.#options
     const loaded = await clientOf(connection)
-    const pass = await this.#gate.enter()
+    const { patienceMs } = work
+    const pass = await this.#gate.enter(patienceMs)
     const begunMs = clock.nowMs()
     const count = (outcome: RequestOutcome, error?: unknown) =>
       onRequest({
@@ -129,7 +139,9 @@ export class S3Requests {
         durationMs: clock.nowMs() - begunMs,
         ...(error !== undefined && { error: saidBy(error) }),
       })
-    const limitMs = requestMs + ((work.bytes ?? 0) * 1000) / limits.s3BytesPerSecondMin
+    const mostMs = pass.isProbe ? limits.s3ProbeMs : limits.s3ImpatientRequestMs
+    const answerMs = patienceMs === undefined ? requestMs : Math.min(requestMs, mostMs)
+    const limitMs = answerMs + ((work.bytes ?? 0) * 1000) / limits.s3BytesPerSecondMin
     try {
       const value = await withinTime(limitMs, (signal) => send(loaded, signal))
       pass.leave('answered')

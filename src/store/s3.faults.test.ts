@@ -187,6 +187,40 @@ for (const [code, status] of [
   })
 }
 
+for (const [name, trouble] of [
+  ['that only throttles', { kind: 'error', status: 503, code: 'SlowDown' }],
+  ['that throttles and names a long time', { kind: 'error', status: 503, code: 'SlowDown', retryAfterSeconds: 60 }],
+  ['that has only errors of its own', { kind: 'error', status: 500, code: 'InternalError' }],
+  ['that answers nothing', { kind: 'lost request' }],
+] as const) {
+  test(`who asks again later is not held up by a bucket ${name}, and has it back by a probe`, async () => {
+    const patienceMs = limits.askPatienceMs
+    await scene(
+      async ({ fake, store, clock }) => {
+        fake.objects.set('/b/k', { bytes: Buffer.from('bytes'), metadata: {} })
+        fake.trouble = () => trouble
+        const unavailable = (error: unknown) => isFault(error, 'unavailable')
+        const begunMs = clock.nowMs()
+        await assert.rejects(store.head('k'), unavailable)
+        const heldMs = clock.nowMs() - begunMs
+        assert.ok(heldMs <= 2 * patienceMs, `held up for ${heldMs} ms`)
+        const asked = fake.seen.length
+        for (let i = 0; i < 10; i++) {
+          const nowMs = clock.nowMs()
+          await assert.rejects(store.get('k', { range: { start: 0, end: 1 } }), unavailable)
+          assert.ok(clock.nowMs() - nowMs <= patienceMs)
+        }
+        assert.ok(fake.seen.length <= asked + limits.s3AttemptsMax, 'the others are refused without being asked for')
+        fake.trouble = () => null
+        await clock.sleep(limits.s3ThrottleMaxMs)
+        assert.equal((await store.head('k'))?.sizeBytes, 5)
+        assert.equal(textOf(await store.get('k')), 'bytes')
+      },
+      { patienceMs, random: () => 0.9 },
+    )
+  })
+}
+
 test('all who use a throttled bucket slow down together', async () => {
   const fake = await FakeS3.start()
   // Two stores on one bucket, as a warehouse and a source may be.

@@ -45,6 +45,8 @@ export interface S3StoreOptions {
   random?: () => number
   /** Told of every HTTP request, tries included. Must not throw. */
   onRequest?: (request: SentRequest) => void
+  /** Looks and reads are of somebody who asks again later: a bucket that has answered nothing for so long is not waited for. */
+  patienceMs?: number
   /** Default `limits.s3AttemptsMax`, `limits.s3RequestMs`. */
   attemptsMax?: number
   requestMs?: number
@@ -64,6 +66,7 @@ class S3Store implements BucketStore {
   readonly #clock: Clock
   readonly #cache: LocalCache | undefined
   readonly #immutable: boolean
+  readonly #patienceMs: number | undefined
   readonly #bodies = new Slots(limits.s3BodiesAtOnce)
   readonly #reads = new Slots(limits.s3ReadsAtOnceInAll)
   /** The bucket has answered: what is missing is an object. */
@@ -78,6 +81,7 @@ class S3Store implements BucketStore {
     this.#cache = options.cache
     if (options.cache !== undefined) this.localBytesMax = options.cache.bytesMax
     this.#immutable = options.immutable ?? false
+    this.#patienceMs = options.patienceMs
     this.#requests = new S3Requests({
       connection,
       bucket,
@@ -107,7 +111,12 @@ class S3Store implements BucketStore {
   async #tryHead(key: string, versionId: string | undefined, checksum: boolean) {
     const { Bucket, Key } = this.#input(key)
     return this.#requests.tryRun(
-      { operation: 'HeadObject', what: `look at ${this.#nameOf(key, versionId)}`, facts: { key } },
+      {
+        operation: 'HeadObject',
+        what: `look at ${this.#nameOf(key, versionId)}`,
+        facts: { key },
+        patienceMs: this.#patienceMs,
+      },
       ({ sdk, client }, abortSignal) =>
         client.send(
           new sdk.HeadObjectCommand({
@@ -164,6 +173,7 @@ class S3Store implements BucketStore {
         operation: 'GetObject',
         what: `read ${this.#nameOf(key, versionId)}`,
         facts: { key, versionId },
+        patienceMs: this.#patienceMs,
         bytes: range === undefined ? limits.s3WholeReadBytes : range.end - range.start,
       },
       (loaded, signal) => readPart(loaded, { bucket: Bucket, key: Key, range, versionId, ifMatch }, signal),
@@ -232,7 +242,12 @@ class S3Store implements BucketStore {
     const { Bucket, Key } = this.#input(key)
     const { versionId } = options
     const done = await this.#requests.tryRun(
-      { operation: 'GetObjectTagging', what: `read the tags of ${this.#nameOf(key, versionId)}`, facts: { key } },
+      {
+        operation: 'GetObjectTagging',
+        what: `read the tags of ${this.#nameOf(key, versionId)}`,
+        facts: { key },
+        patienceMs: this.#patienceMs,
+      },
       ({ sdk, client }, abortSignal) =>
         client.send(
           new sdk.GetObjectTaggingCommand({ Bucket, Key, ...(versionId !== undefined && { VersionId: versionId }) }),
@@ -330,7 +345,7 @@ class S3Store implements BucketStore {
   async #requireBucket(): Promise<void> {
     if (this.#bucketSeen) return
     const done = await this.#requests.tryRun(
-      { operation: 'HeadBucket', what: `look at ${this.name}` },
+      { operation: 'HeadBucket', what: `look at ${this.name}`, patienceMs: this.#patienceMs },
       ({ sdk, client }, abortSignal) =>
         client.send(new sdk.HeadBucketCommand({ Bucket: this.#bucket }), { abortSignal }),
     )

@@ -59,6 +59,8 @@ class Bench {
   answer: (() => Answer) | null = null
   /** Answers wait for it. */
   hold: Promise<void> = Promise.resolve()
+  /** Reads wait for it. */
+  holdRead: (key: string) => Promise<void> | undefined = () => undefined
   asked: string[] = []
   inFlight = 0
   inFlightMost = 0
@@ -108,6 +110,7 @@ class Bench {
       mapping: defaultMapping,
       extract: async ({ key }) => {
         const fault = this.readFault(key)
+        await this.holdRead(key)
         return { metadata: fault === null ? { of: key } : {}, faults: fault === null ? [] : [fault], bytesRead: 1 }
       },
       stores: { asks: () => true, ask: ({ bucket, key }) => this.#ask(bucket, key) },
@@ -359,6 +362,25 @@ test('an object that is replaced while it is asked about has the letters and the
     const content = await bench.log('content').read(0, 100)
     const ofGone = content.map(({ text }) => readTableChange(text)).filter(({ row }) => row['key'] === 'gone')
     assert.equal(ofGone.at(-1)?.op, 'delete')
+  })
+})
+
+test('a row that is made anew comes behind the one of before, though others of its window are still being read', async () => {
+  await Bench.with(async (bench) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    bench.readFault = (key) => (key === 'a' ? READ : null)
+    bench.holdRead = (key) => (key === 'slow' ? promise : undefined)
+    bench.start()
+    await bench.service.accept([eventOf({ key: 'a' }), eventOf({ key: 'slow' })])
+    await bench.clock.pass(2 * limits.askAgainMs)
+    const waiting = bench.service.waiting()
+    bench.readFault = () => null
+    await bench.clock.pass(30 * limits.askAgainMs)
+    resolve()
+    await bench.clock.pass(30 * limits.askAgainMs)
+    assert.deepEqual(waiting, [{ bucket: 'photos', waiting: 1 }])
+    assert.deepEqual(await bench.metadataOf('a'), { of: 'a' })
+    assert.deepEqual(await bench.letters(), ['photos/a@null unavailable settled'])
   })
 })
 

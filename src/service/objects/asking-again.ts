@@ -12,7 +12,7 @@
  *
  * Invariants
  * 1. A newer event wins: what the store says of an object comes as an event of its own, in order with all others, and rows are made
- *    anew as by `redo.ts`.
+ *    anew as by `redo.ts`, between the windows of the stage: a row of less that is on its way comes first.
  * 2. A letter is settled after what was learned is durable, and forgotten after it is settled. What has changed meanwhile stays.
  *
  * Crash story: whatever of that is not done is done again, with the same result.

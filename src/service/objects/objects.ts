@@ -27,7 +27,7 @@ import type { Difference } from './compare.ts'
 import type { ObjectFacts } from './description.ts'
 import { askLetter, lettersOf, toldFaults, UNDESCRIBED, unreadOf, unreadWithout } from './letters.ts'
 import { type ContentMapping, compileMapping } from './mapping.ts'
-import { type KeptFacts, type Redone, type RedoOptions, redo } from './redo.ts'
+import { type KeptFacts, type Redone, type RedoOptions, type RedoParts, redo } from './redo.ts'
 import { contentRow, inventoryRow, journalRow, type Known, metadataOf, versionKey } from './rows.ts'
 import { isSameEvent, isSameTip } from './version-order.ts'
 import { type Effect, isAnswered, shownDescription, type VersionState, visible } from './version-state.ts'
@@ -80,6 +80,8 @@ export class ObjectsService {
   #map: ReturnType<typeof compileMapping>
   /** Windows, and what must not run beside them, one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** What is to run when no window does. */
+  readonly #waiting: (() => Promise<void>)[] = []
   /** Rows that are being made anew; while `#held` is there no more are begun. */
   readonly #redoing = new Set<Promise<unknown>>()
   #held: Promise<void> | null = null
@@ -100,7 +102,7 @@ export class ObjectsService {
       ...parts,
       asking: this.#asking,
       accept: (events) => this.accept(events),
-      redo: (version) => this.redo(version, { isUnread: true }),
+      redo: (version) => this.#readAgain(version),
       isBehind: () => this.accepted - this.position > limits.askAgainBehindMax,
       onEvent: parts.onAskedAgain,
     })
@@ -183,7 +185,7 @@ export class ObjectsService {
     // As in `redo.ts`: a newer event's row comes behind this one.
     await appendChanges(this.#parts.inventory, [this.#inventoryChange(this.#position, state)])
     const { event, present, isDeleteMarker } = visible(state)
-    if (present && !isDeleteMarker) await this.redo(version, { isUnread: true })
+    if (present && !isDeleteMarker) await this.#readAgain(version)
     else {
       const row = versionKey(event, 'versionId')
       await appendChanges(this.#parts.content, [{ input: this.#position, op: 'delete', row }])
@@ -212,13 +214,27 @@ export class ObjectsService {
   /** Makes the content row of one version anew from its bytes, also while the stage runs; see `redo.ts`. */
   async redo(version: VersionKey, options: RedoOptions = {}): Promise<Redone> {
     while (this.#held !== null) await this.#held
-    const redoing = redo(
-      { ...this.#parts, change: (event, extraction) => this.#changeOf(event, extraction, this.#position) },
-      version,
-      options,
-    )
+    const redoing = redo(this.#redoParts(), version, options)
     this.#redoing.add(redoing)
     return redoing.finally(() => this.#redoing.delete(redoing))
+  }
+
+  /** Makes the row of an object anew that could not be read, behind the one that the stage may be about to pass on. */
+  #readAgain(version: VersionKey): Promise<Redone> {
+    return redo(this.#redoParts(), version, { isUnread: true, between: (work) => this.#between(work) })
+  }
+
+  #redoParts(): RedoParts {
+    return { ...this.#parts, change: (event, extraction) => this.#changeOf(event, extraction, this.#position) }
+  }
+
+  /** Runs works between two windows, all together that have come by then. */
+  #between<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(() => work().then(resolve, reject))
+      if (this.#waiting.length > 1) return
+      void this.#inTurn(async () => void (await Promise.all(this.#waiting.splice(0).map((each) => each()))))
+    })
   }
 
   /**

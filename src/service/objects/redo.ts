@@ -55,21 +55,34 @@ export interface RedoOptions {
   kept?: KeptFacts | undefined
   /** The row as it is has nothing of the bytes: that they are not there any more is passed on. */
   isUnread?: boolean
+  /**
+   * Runs what passes the row on when the stage does not. Without it, a row that the stage is about to pass on for the same event may
+   * come behind this one: to be given where that row may say less.
+   */
+  between?: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 /** Makes the row of one version anew. */
 export async function redo(
   parts: RedoParts,
   version: VersionNames,
-  { kept, isUnread = false }: RedoOptions = {},
+  { kept, isUnread = false, between = (work) => work() }: RedoOptions = {},
 ): Promise<Redone> {
   const object = objectOf(parts, version)
   if (object === null) return { kind: 'gone' }
-  const { event, whole } = object
-  const extraction = await parts.extract(whole, kept)
+  const extraction = await parts.extract(object.whole, kept)
+  return between(() => passOn(parts, object, extraction, isUnread))
+}
+
+async function passOn(
+  parts: RedoParts,
+  { event, whole }: KnownObject,
+  extraction: Extraction,
+  isUnread: boolean,
+): Promise<Redone> {
   const unread = extraction.faults.find(({ extractor }) => extractor === 'read')
   const change = parts.change(whole, extraction)
-  const now = objectOf(parts, version)
+  const now = objectOf(parts, event)
   if (now === null || !isSameTip(now.event, event)) return { kind: 'overtaken' }
   const [letter] = toldFaults(unread === undefined ? [] : [unread])
   if (unread !== undefined && letter !== undefined && (!isUnread || passingOf(letter) !== 'never'))
@@ -80,11 +93,13 @@ export async function redo(
   return { kind: 'done', letters }
 }
 
+interface KnownObject {
+  event: ObjectEvent
+  whole: ObjectEvent
+}
+
 /** The event of the object that the version is, with what its store has said of it; null: it is none, or none any more. */
-function objectOf(
-  { versions }: RedoParts,
-  { bucket, key, versionId }: VersionNames,
-): { event: ObjectEvent; whole: ObjectEvent } | null {
+function objectOf({ versions }: RedoParts, { bucket, key, versionId }: VersionNames): KnownObject | null {
   const state = versions.get(bucket, key, versionId)
   if (state === null) return null
   const { event, present, isDeleteMarker, facts } = visible(state)
