@@ -122,9 +122,12 @@ async function withSchedule(work: (setting: Setting, bench: EngineBench) => Prom
     async (bench) => {
       const faults: Fault[] = []
       bench.engine.start((fault) => faults.push(fault))
-      await work(setting, bench)
-      await setting.schedule.stop()
-      await bench.engine.finish()
+      try {
+        await work(setting, bench)
+      } finally {
+        await setting.schedule.stop()
+        await bench.engine.finish()
+      }
       assert.deepEqual(faults, [])
     },
   )
@@ -181,7 +184,10 @@ describe('a bucket that is compared every so often', () => {
       setting.beforeListing = (name) => (name === 'often' ? held.promise : undefined)
       const fromMs = setting.clock.nowMs()
       const passed = setting.pass(HOUR_MS)
-      while (setting.begun.length === 0) await new Promise((done) => setTimeout(done, 1))
+      for (let tries = 0; setting.begun.length === 0; tries++) {
+        assert.ok(tries < 10_000, 'it is compared on its hour')
+        await new Promise((done) => setTimeout(done, 1))
+      }
       setting.clock.jump(7 * HOUR_MS)
       await new Promise((done) => setTimeout(done, 50))
       assert.deepEqual(setting.begun, ['often'], 'one at a time, whatever else is due')
