@@ -1,20 +1,21 @@
 /**
- * Entries as text: the check at the door and the stamp with their offset. Both adapters use it, so that both refuse and
- * store the same. The check is cheap on purpose: it never parses, it looks only at the ends and for line feeds.
+ * Entries at the door: the check of their texts and of their sizes, and texts as what writes itself. Both adapters use it, so that
+ * both refuse and store the same. The check is cheap on purpose: it never parses, it looks only at the ends and for line feeds.
  */
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import type { EntrySource } from './log.ts'
 
 const OPEN = 0x7b
 const CLOSE = 0x7d
 const QUOTE = 0x22
+const COMMA = 0x2c
 
 /**
- * Checks one append call.
- * @returns the UTF-8 bytes of its texts in sum
+ * What one append call brings, checked.
  * @throws Fault `limit` (an entry or the call is too large), `invalid` (an entry is not an object on one line)
  */
-export function checkEntries(logName: string, entries: readonly string[]): number {
+export function checkEntries(logName: string, entries: readonly string[] | EntrySource): EntrySource {
   if (entries.length > limits.logBatchEntriesMax) {
     throw new Fault(
       'limit',
@@ -22,9 +23,29 @@ export function checkEntries(logName: string, entries: readonly string[]): numbe
       { log: logName, entries: entries.length },
     )
   }
+  const source = 'write' in entries ? entries : textEntries(logName, entries)
+  if (source.bytesMax > limits.logEntryBytesMax) throw entryTooLarge(logName, source.bytesMax)
+  if (source.bytes <= limits.logBatchBytesMax) return source
+  throw new Fault(
+    'limit',
+    `One append to log ${logName} takes at most ${limits.logBatchBytesMax} bytes, got ${source.bytes}: split it.`,
+    { log: logName, bytes: source.bytes },
+  )
+}
+
+function entryTooLarge(logName: string, bytes: number, entry?: number): Fault {
+  return new Fault(
+    'limit',
+    `An entry of log ${logName} has at most ${limits.logEntryBytesMax} bytes, but ${entry === undefined ? 'one' : `entry ${entry}`} of the append has ${bytes}.`,
+    { log: logName, bytes, ...(entry === undefined ? {} : { entry }) },
+  )
+}
+
+function textEntries(logName: string, texts: readonly string[]): TextEntries {
   let bytes = 0
-  for (let at = 0; at < entries.length; at++) {
-    const text = entries[at]!
+  let bytesMax = 0
+  for (let at = 0; at < texts.length; at++) {
+    const text = texts[at]!
     const complaint = complaintAbout(text)
     if (complaint !== undefined) {
       throw new Fault(
@@ -34,26 +55,38 @@ export function checkEntries(logName: string, entries: readonly string[]): numbe
       )
     }
     const entryBytes = Buffer.byteLength(text)
-    if (entryBytes > limits.logEntryBytesMax) {
-      throw new Fault(
-        'limit',
-        `An entry of log ${logName} has at most ${limits.logEntryBytesMax} bytes, but entry ${at} of the append has ${entryBytes}.`,
-        { log: logName, entry: at, bytes: entryBytes },
-      )
-    }
+    if (entryBytes > limits.logEntryBytesMax) throw entryTooLarge(logName, entryBytes, at)
     bytes += entryBytes
+    bytesMax = Math.max(bytesMax, entryBytes)
   }
-  if (bytes <= limits.logBatchBytesMax) return bytes
-  throw new Fault(
-    'limit',
-    `One append to log ${logName} takes at most ${limits.logBatchBytesMax} bytes, got ${bytes}: split it.`,
-    { log: logName, bytes },
-  )
+  return new TextEntries(texts, bytes, bytesMax)
 }
 
-/** The stored line without its line feed: `{"offset":N,` and the rest of the object. */
-export function stamp(offset: number, text: string): string {
-  return isEmptyObject(text) ? `{"offset":${offset}}` : `{"offset":${offset},${text.slice(1)}`
+class TextEntries implements EntrySource {
+  readonly bytes: number
+  readonly bytesMax: number
+  readonly #texts: readonly string[]
+
+  constructor(texts: readonly string[], bytes: number, bytesMax: number) {
+    this.#texts = texts
+    this.bytes = bytes
+    this.bytesMax = bytesMax
+  }
+
+  get length(): number {
+    return this.#texts.length
+  }
+
+  write(at: number, into: Buffer, from: number): number {
+    const text = this.#texts[at]!
+    if (isEmptyObject(text)) {
+      into[from] = CLOSE
+      return from + 1
+    }
+    const end = from + into.write(text, from)
+    into[from] = COMMA
+    return end
+  }
 }
 
 function complaintAbout(text: string): string | undefined {

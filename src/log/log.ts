@@ -20,6 +20,23 @@ export interface LogEntry {
   text: string
 }
 
+/**
+ * Entries of one append that write themselves, for who has them as bytes: nothing is made of a single one. They are written when the
+ * append is its turn, so what they are made of stays as it is until the append is answered.
+ */
+export interface EntrySource {
+  readonly length: number
+  /** UTF-8 bytes of all entries' texts, and of the largest; not less than they are. */
+  readonly bytes: number
+  readonly bytesMax: number
+  /**
+   * Writes into `into`, from `from` on, what stands in the log behind the offset of entry `at`: its text with a comma in place of the
+   * opening brace. Entries are objects with a member, on one line, as they have to be as texts.
+   * @returns the place behind it
+   */
+  write(at: number, into: Buffer, from: number): number
+}
+
 /** A sealed, immutable stretch of the log as an NDJSON file. */
 export interface Segment {
   /** Absolute local path. */
@@ -38,12 +55,12 @@ export interface Log {
   /** End offset, exclusive: the offset that the next entry gets. Covers durable entries only. */
   readonly end: number
   /**
-   * Appends JSON objects (each a text such as `{"a":1}` without line feeds and without a member `offset`).
+   * Appends JSON objects (each a text such as `{"a":1}` without line feeds and without a member `offset`, or what writes them).
    * @returns the offset of the first. @throws Fault `limit` (entry or batch too large), `invalid` (not an object on
    * one line), `unavailable` (disk full or I/O error: nothing of this call is acknowledged; the log stays usable or
    * refuses further appends until reopened, and never acknowledges what may be lost).
    */
-  append(entries: readonly string[]): Promise<number>
+  append(entries: readonly string[] | EntrySource): Promise<number>
   /**
    * Up to `limit` entries from offset `from` on, oldest first; fewer when they come to many bytes, but one at least if there
    * is any. @throws Fault `not-found` when `from` < `start`, `corrupt` naming file and position.

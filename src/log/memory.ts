@@ -3,9 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { segmentPath } from './active-segment.ts'
-import { checkEntries, stamp } from './entry-text.ts'
-import type { Log, LogEntry, Segment } from './log.ts'
+import { checkEntries } from './entry-text.ts'
+import type { EntrySource, Log, LogEntry, Segment } from './log.ts'
 import { requireHeld, requireOpen } from './refusal.ts'
+import { encodeGroup } from './segment-group.ts'
 import { Waiters } from './waiters.ts'
 
 /** Opens an empty log that lives as long as the process. Its sealed segments are removed by `trim` and `close`. */
@@ -36,11 +37,12 @@ class MemoryLog implements Log {
     return this.#start + this.#texts.length
   }
 
-  async append(entries: readonly string[]): Promise<number> {
+  async append(given: readonly string[] | EntrySource): Promise<number> {
     requireOpen(this, this.#closed)
-    checkEntries(this.name, entries)
+    const entries = checkEntries(this.name, given)
     const first = this.end
-    for (const [at, text] of entries.entries()) this.#texts.push(stamp(first + at, text))
+    const { bytes } = encodeGroup([entries], first, 0)
+    for (const line of bytes.toString('utf8').split('\n')) if (line !== '') this.#texts.push(line)
     this.#waiters.wake(this.end)
     return first
   }

@@ -21,11 +21,11 @@ import { limits } from '../base/limits.ts'
 import { Recent } from '../base/recent.ts'
 import { ActiveSegment, framesPath } from './active-segment.ts'
 import { checkEntries } from './entry-text.ts'
-import type { Log, LogEntry, Segment } from './log.ts'
+import type { EntrySource, Log, LogEntry, Segment } from './log.ts'
 import { type LogFs, nodeLogFs } from './log-fs.ts'
 import { requireHeld, requireOpen } from './refusal.ts'
 import { FRAME_BYTES, surveyFrames } from './segment-frames.ts'
-import { encodeGroup } from './segment-group.ts'
+import { encodeGroup, storedBytesMax } from './segment-group.ts'
 import { damage, openToRead, type Readable, readEntries, verifySegment } from './segment-reader.ts'
 import { Waiters } from './waiters.ts'
 
@@ -45,8 +45,7 @@ export interface SegmentLogOptions {
 }
 
 interface Pending {
-  entries: readonly string[]
-  bytes: number
+  entries: EntrySource
   done: (offset: number) => void
   fail: (reason: unknown) => void
 }
@@ -185,11 +184,12 @@ class SegmentLog implements Log {
     return this.#active.end
   }
 
-  async append(entries: readonly string[]): Promise<number> {
+  async append(given: readonly string[] | EntrySource): Promise<number> {
     requireOpen(this, this.#closed)
     if (this.#refusal) throw this.#refusal
-    const bytes = checkEntries(this.name, entries)
+    const entries = checkEntries(this.name, given)
     if (entries.length === 0) return this.end
+    const { bytes } = entries
     if (this.#queueBytes + bytes > limits.logQueueBytesMax) {
       throw new Fault(
         'unavailable',
@@ -198,7 +198,7 @@ class SegmentLog implements Log {
       )
     }
     return new Promise((done, fail) => {
-      this.#queue.push({ entries, bytes, done, fail })
+      this.#queue.push({ entries, done, fail })
       this.#queueBytes += bytes
       if (!this.#writing) void this.#drain()
     })
@@ -214,9 +214,9 @@ class SegmentLog implements Log {
   #takeGroup(): Pending[] {
     let bytes = 0
     let count = 0
-    for (const append of this.#queue) {
-      if (count > 0 && bytes + append.bytes > limits.logBatchBytesMax) break
-      bytes += append.bytes
+    for (const { entries } of this.#queue) {
+      if (count > 0 && bytes + entries.bytes > limits.logBatchBytesMax) break
+      bytes += entries.bytes
       count++
     }
     this.#queueBytes -= bytes
@@ -229,12 +229,12 @@ class SegmentLog implements Log {
     const first = this.#active.end
     try {
       if (this.#refusal) throw this.#refusal
-      const bytes = appends.reduce((sum, append) => sum + storedBytesMax(append), 0)
+      const bytes = appends.reduce((sum, { entries }) => sum + storedBytesMax(entries), 0)
       if (this.#rollNext || (this.#active.bytes > 0 && this.#active.bytes + bytes > this.#segmentBytesMax)) {
         await this.#roll()
       }
       const group = encodeGroup(
-        appends.map((append) => append.entries),
+        appends.map(({ entries }) => entries),
         first,
         this.#active.bytes,
       )
@@ -387,11 +387,6 @@ class SegmentLog implements Log {
     this.#turn = result.catch(() => undefined)
     return result
   }
-}
-
-/** What an append takes in the file at most: every entry gets its offset (up to 16 digits) and a line feed. */
-function storedBytesMax({ bytes, entries }: Pending): number {
-  return bytes + entries.length * ('"offset":,\n'.length + 16)
 }
 
 /** Errors of the file system become faults of kind `unavailable`; bugs stay what they are. */
