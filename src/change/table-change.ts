@@ -18,12 +18,14 @@ export interface TableChangeEntry {
   /** `namespace.name` of the table that it is for; absent: the log's only table. */
   to?: string
   /** Streams: who sent it, and its number there; see `service/streams/memory.ts`. */
-  producer?: [id: string, epoch: number, sequence: number]
+  producer?: ProducerNumber
   /** Streams: the request that ends with this entry. */
   request?: RememberedRequest
   /** Streams: dead letters that were taken again by the append that ends with this entry, by id. */
   replayed?: string[]
 }
+
+export type ProducerNumber = [id: string, epoch: number, sequence: number]
 
 /** What is kept of a request so that its repetition gets the same answer and changes nothing. */
 export interface RememberedRequest {
@@ -46,14 +48,30 @@ export function tableChangeText(entry: TableChangeEntry): string {
   return stringifyJson({ to, input, op, row, producer, request, replayed })
 }
 
-/** The same for a row that is text already. `to` comes first, where a reader of many lines finds it without parsing them. */
+/** The same for a row that is text already. */
 export function rowChangeText(
   { to, input, op, producer }: Omit<TableChangeEntry, 'row' | 'request' | 'replayed'>,
   rowText: string,
 ): string {
-  const head = to === undefined ? '' : `"to":${JSON.stringify(to)},`
-  const tail = producer === undefined ? '' : `,"producer":${JSON.stringify(producer)}`
-  return `{${head}"input":${input},"op":"${op}","row":${rowText}${tail}}`
+  return `{${rowChangeHead({ to, input, op })}${rowText}${rowChangeTail(producer)}`
+}
+
+/**
+ * What stands before the row, but for the opening brace. `to` comes first, where a reader of many lines finds it without parsing
+ * them.
+ */
+export function rowChangeHead({
+  to,
+  input,
+  op,
+}: Pick<TableChangeEntry, 'input' | 'op'> & { to?: string | undefined }): string {
+  const table = to === undefined ? '' : `"to":${JSON.stringify(to)},`
+  return `${table}"input":${input},"op":"${op}","row":`
+}
+
+/** What stands behind the row. */
+export function rowChangeTail(producer?: TableChangeEntry['producer']): string {
+  return producer === undefined ? '}' : `,"producer":${JSON.stringify(producer)}}`
 }
 
 /** The text of a log entry → what stands in it. The writer never calls this: DuckDB reads segments by itself. */

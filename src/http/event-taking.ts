@@ -10,6 +10,7 @@ import { isFault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import type { Stream } from '../service/streams/streams.ts'
 import type { EventPiece } from './cloudevents.ts'
+import { partOf } from './pieces.ts'
 import { ToldFailure } from './status.ts'
 import { count, identityFor, type Result, type Sender, type Taken, takePart } from './taking.ts'
 
@@ -58,7 +59,7 @@ async function takeEvent(
 ): Promise<{ result: Result; end: number }> {
   try {
     const identity = identityFor(sender, key === null ? {} : { idempotencyKey: key })
-    const { results, end, repeated } = await takePart(stream, [piece], identity, sender, false)
+    const { results, end, repeated } = await takePart(stream, partOf([piece]), identity, sender, false)
     const [result] = results
     return {
       result: repeated && result?.kind === 'accepted' ? { kind: 'repeated', offset: result.offset } : result!,

@@ -39,13 +39,18 @@ export function addFirehoseApi(context: Context): void {
   })
 }
 
-/** An answer with the headers that the service's clients look at. */
-export function awsReply(reply: FastifyReply, request: FastifyRequest, status: number, body: object): FastifyReply {
+/** An answer with the headers that the service's clients look at. @param body the value, or its text */
+export function awsReply(
+  reply: FastifyReply,
+  request: FastifyRequest,
+  status: number,
+  body: object | string,
+): FastifyReply {
   return reply
     .code(status)
     .header('content-type', 'application/x-amz-json-1.1')
     .header('x-amzn-requestid', request.id)
     .header('x-amz-id-2', randomBytes(48).toString('base64'))
-    .serializer((value: unknown) => JSON.stringify(value))
-    .send(body)
+    .serializer((text: string) => text)
+    .send(typeof body === 'string' ? body : JSON.stringify(body))
 }

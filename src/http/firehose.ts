@@ -8,7 +8,8 @@ import { isFault } from '../base/fault.ts'
 import type { Identity, Stream, StreamInput, Streams } from '../service/streams/streams.ts'
 import type { Scope } from './access.ts'
 import { ACCOUNT, AwsProblem, invalidArgument, missing, validation } from './aws-problem.ts'
-import { batchResponse, DESTINATION_ID, describe, listNames, recordResponse, streamArn } from './delivery.ts'
+import { batchText, DESTINATION_ID, describe, listNames, recordResponse, streamArn } from './delivery.ts'
+import { quickBatch } from './firehose-batch.ts'
 import {
   encryptionOf,
   type Input,
@@ -19,12 +20,13 @@ import {
 } from './firehose-settings.ts'
 import { tagCall, tagStream, tagsOf } from './firehose-tags.ts'
 import { documentsOf, type Group } from './pieces.ts'
-import { type GroupResult, type Sender, takeGroups } from './taking.ts'
+import { type GroupResult, type Sender, takeGroups, takeWhole } from './taking.ts'
 
 const TARGET = 'Firehose_20150804.'
 const RECORDS_MAX = 500
 const RECORD_BYTES_MAX = 1000 * 1024
 const BATCH_BYTES_MAX = 4 * 1024 * 1024
+const BATCH_BOUNDS = { recordsMax: RECORDS_MAX, recordBytesMax: RECORD_BYTES_MAX, bytesMax: BATCH_BYTES_MAX }
 const LIST_MAX = 10_000
 const LIST_DEFAULT = 10
 
@@ -45,7 +47,7 @@ const OPERATIONS: Readonly<Record<string, Scope>> = {
 
 export interface AwsCall {
   operation: string
-  body: Uint8Array
+  body: Buffer
   invocationId: string | undefined
   /** Of the client, as it signs; null: it does not say. */
   region: string | null
@@ -72,8 +74,21 @@ export function operationOf(target: string | undefined): { operation: string; sc
   return { operation, scope }
 }
 
-export async function callFirehose(call: AwsCall): Promise<object> {
+/** @returns the answer, or its text */
+export async function callFirehose(call: AwsCall): Promise<object | string> {
   const { operation, streams, region } = call
+  const batch = operation === 'PutRecordBatch' ? quickBatch(call.body, BATCH_BOUNDS) : null
+  if (batch !== null) {
+    const stream = streamOf(call, { DeliveryStreamName: batch.stream })
+    const { results, end } = await takeWhole(
+      stream,
+      { records: batch.records, refused: new Map() },
+      identityOf(call),
+      call.sender,
+    )
+    call.onEnd(end)
+    return batchText(results!)
+  }
   const input = parse(call.body)
   const named = () => streamOf(call, input)
   switch (operation) {
@@ -86,7 +101,7 @@ export async function callFirehose(call: AwsCall): Promise<object> {
     case 'PutRecordBatch': {
       const stream = named()
       const { results } = await put(call, stream, batchOf(input['Records']))
-      return batchResponse(results)
+      return batchText(results)
     }
     case 'DescribeDeliveryStream':
       return describe(named(), region)
@@ -120,16 +135,15 @@ export async function callFirehose(call: AwsCall): Promise<object> {
   }
 }
 
-async function put(
-  { invocationId, sender, onEnd }: AwsCall,
-  stream: Stream,
-  groups: readonly Group[],
-): Promise<{ results: GroupResult[] }> {
-  // The same invocation may hold other records only by mistake; the stream then says so.
-  const identity: Identity = invocationId === undefined ? {} : { idempotencyKey: `aws-${invocationId}` }
-  const { results, end } = await takeGroups(stream, groups, identity, sender)
-  onEnd(end)
+async function put(call: AwsCall, stream: Stream, groups: readonly Group[]): Promise<{ results: GroupResult[] }> {
+  const { results, end } = await takeGroups(stream, groups, identityOf(call), call.sender)
+  call.onEnd(end)
   return { results }
+}
+
+/** The same invocation may hold other records only by mistake; the stream then says so. */
+function identityOf({ invocationId }: AwsCall): Identity {
+  return invocationId === undefined ? {} : { idempotencyKey: `aws-${invocationId}` }
 }
 
 function list({ streams, visible }: AwsCall, input: Input): object {

@@ -4,19 +4,35 @@
  */
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import { type IncomingRecord, OPERATIONS, type Operation, type ProducerMark } from '../service/streams/streams.ts'
+import {
+  type IncomingRecord,
+  OPERATIONS,
+  type Operation,
+  PackedRecords,
+  type ProducerMark,
+  type Records,
+} from '../service/streams/streams.ts'
+import type { Hold } from './in-flight.ts'
 import { elementsOf, membersOf, objectsOf, recordBytes, type Slice, textOf } from './json-slices.ts'
+import { LineCutter } from './lines.ts'
 
 export type RefusalCode = 'RecordTooLarge' | 'MalformedRecord'
 
+/** What stands in the place of a record that is none. */
+export interface Refused {
+  kind: 'refused'
+  code: RefusalCode
+  message: string
+}
+
 /** One record of a request, or what stands in its place. */
-export type Piece = { kind: 'record'; record: IncomingRecord } | { kind: 'refused'; code: RefusalCode; message: string }
+export type Piece = { kind: 'record'; record: IncomingRecord } | Refused
 
 export function pieceOf(record: IncomingRecord): Piece {
   return record.data.length > limits.streamRecordBytesMax ? tooLarge(record.data.length) : { kind: 'record', record }
 }
 
-function tooLarge(bytes: number): Piece {
+function tooLarge(bytes: number): Refused {
   return {
     kind: 'refused',
     code: 'RecordTooLarge',
@@ -24,56 +40,120 @@ function tooLarge(bytes: number): Piece {
   }
 }
 
-function malformed(message: string): Piece {
+function malformed(message: string): Refused {
   return { kind: 'refused', code: 'MalformedRecord', message }
 }
 
+/** What a stream takes at once of a request: records, and what stands in the place of others. */
+export interface Part {
+  records: Records
+  /** By their place among the pieces of the part. */
+  refused: ReadonlyMap<number, Refused>
+}
+
+export function partOf(pieces: readonly Piece[]): Part {
+  const records: IncomingRecord[] = []
+  const refused = new Map<number, Refused>()
+  for (const [at, piece] of pieces.entries()) {
+    if (piece.kind === 'record') records.push(piece.record)
+    else refused.set(at, piece)
+  }
+  return { records, refused }
+}
+
+/** Gathers the pieces of a part that are ranges of one buffer. */
+class Gathering {
+  readonly bounds: number[] = []
+  readonly refused = new Map<number, Refused>()
+  bytes = 0
+
+  get pieces(): number {
+    return this.bounds.length / 2 + this.refused.size
+  }
+
+  isFull(bytes: number): boolean {
+    return this.pieces >= limits.streamRequestRecordsMax || this.bytes + bytes > limits.streamRequestBytesMax
+  }
+
+  add(from: number, end: number): void {
+    this.bounds.push(from, end)
+    this.bytes += end - from
+  }
+
+  refuse(bytes: number): void {
+    this.refused.set(this.pieces, tooLarge(bytes))
+  }
+
+  part(bytes: Buffer, operation: Operation | undefined): Part {
+    return { records: new PackedRecords(bytes, this.bounds, operation), refused: this.refused }
+  }
+}
+
 /**
- * Lines with something in them, as they come. Their bytes are not looked at: one that is no JSON is that record's affair. Of a line
- * that is too long for a record nothing is kept.
+ * Lines with something in them, in parts that a stream takes at once, the last of them told. Their bytes are not looked at: one that is
+ * no JSON is that record's affair. A part holds until the next is asked for.
+ * @param bytes that are likely to come
  */
-export async function* linesOf(
+export async function* lineParts(
   body: AsyncIterable<Uint8Array>,
+  bytes: number,
+  hold: Pick<Hold, 'grow'>,
   operation?: Operation | undefined,
-): AsyncGenerator<Piece[]> {
-  let kept: Uint8Array[] = []
-  let size = 0
-  const add = (part: Uint8Array): void => {
-    size += part.length
-    if (size <= limits.streamRecordBytesMax + 1) kept.push(part)
-    else kept = []
-  }
-  const take = (): Piece | null => {
-    const line = kept.length === 1 ? kept[0]! : Buffer.concat(kept)
-    const whole = size
-    kept = []
-    size = 0
-    if (whole > limits.streamRecordBytesMax + 1) return tooLarge(whole)
-    const data = line[line.length - 1] === 0x0d ? line.subarray(0, -1) : line
-    return data.some((byte) => byte !== 0x20 && byte !== 0x09) ? pieceOf({ data, operation }) : null
-  }
-  for await (const chunk of body) {
-    const pieces: Piece[] = []
-    let from = 0
-    for (let feed = chunk.indexOf(0x0a); feed >= 0; feed = chunk.indexOf(0x0a, from)) {
-      add(chunk.subarray(from, feed))
-      const piece = take()
-      if (piece !== null) pieces.push(piece)
-      from = feed + 1
+): AsyncGenerator<{ part: Part; last: boolean }> {
+  const lines = new LineCutter(Math.min(bytes + 1, limits.streamRecordBytesMax))
+  let some = new Gathering()
+  for await (const chunk of endedBy(body, null)) {
+    if (chunk === null) lines.end()
+    else lines.add(chunk)
+    for (let line = lines.next(); line !== null; line = lines.next()) {
+      const { size, tooLong } = line
+      let { from, end } = line
+      if (some.isFull(tooLong ? 0 : size)) {
+        yield { part: some.part(lines.bytes, operation), last: false }
+        some = new Gathering()
+        lines.forget(from)
+        end -= from
+        from = 0
+      }
+      if (tooLong) some.refuse(size)
+      else {
+        hold.grow(size)
+        some.add(from, end)
+      }
     }
-    if (from < chunk.length) add(chunk.subarray(from))
-    if (pieces.length > 0) yield pieces
   }
-  const last = size === 0 ? null : take()
-  if (last !== null) yield [last]
+  yield { part: some.part(lines.bytes, operation), last: true }
+}
+
+async function* endedBy<T, E>(values: AsyncIterable<T>, end: E): AsyncGenerator<T | E> {
+  yield* values
+  yield end
+}
+
+/** All lines of a body as one part, whatever their number. */
+export function linesOf(body: Uint8Array, operation?: Operation | undefined): Part {
+  const lines = new LineCutter(body.length + 1)
+  const all = new Gathering()
+  lines.add(body)
+  lines.end()
+  for (let line = lines.next(); line !== null; line = lines.next()) {
+    if (line.tooLong) all.refuse(line.size)
+    else all.add(line.from, line.end)
+  }
+  return all.part(lines.bytes, operation)
 }
 
 /** A JSON array of records, or one record. @throws Fault `invalid` for an array whose brackets do not match */
-export function jsonPieces(body: Uint8Array, operation?: Operation | undefined): Piece[] {
-  if (firstSign(body) !== '[') return [pieceOf({ data: body, operation })]
+export function jsonPart(body: Buffer, operation?: Operation | undefined): Part {
+  if (firstSign(body) !== '[') return partOf([pieceOf({ data: body, operation })])
   const elements = elementsOf(body)
   if (elements === null) throw new Fault('invalid', 'the body: expected JSON, got an array that has no end')
-  return elements.map(({ from, end }) => pieceOf({ data: body.subarray(from, end), operation }))
+  const all = new Gathering()
+  for (const { from, end } of elements) {
+    if (end - from > limits.streamRecordBytesMax) all.refuse(end - from)
+    else all.add(from, end)
+  }
+  return all.part(body, operation)
 }
 
 function firstSign(body: Uint8Array): string {

@@ -19,7 +19,7 @@ import {
   waitOf,
   withBody,
 } from './context.ts'
-import { batchResponse, describe, listNames, offsetHeaders, recordResponse } from './delivery.ts'
+import { batchText, describe, listNames, offsetHeaders, recordResponse } from './delivery.ts'
 import { type Group, recordList, singleRecord } from './pieces.ts'
 import { failureOf } from './status.ts'
 import { type GroupResult, takeGroups } from './taking.ts'
@@ -68,7 +68,7 @@ export function addProxyApi(context: Context): void {
     // Not one was taken: a client that looks at the status alone must not pass over it.
     if (order?.kind === 'refused' && results.every(({ kind }) => kind === 'refused'))
       throw new AwsProblem('InvalidArgumentException', order.message)
-    return reply.send(batchResponse(results))
+    return reply.type('application/json; charset=utf-8').send(batchText(results))
   })
 }
 

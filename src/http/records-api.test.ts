@@ -6,6 +6,7 @@ import { type HttpBench, withServer } from '../../test/support/http-bench.ts'
 import { fitsRequest } from '../../test/support/openapi-check.ts'
 import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
+import { PackedRecords } from '../service/streams/streams.ts'
 
 const events = {
   table: 'demo.events',
@@ -320,6 +321,7 @@ test('events know no producers, and those for a keyed table are taken in their o
     const accept = stream.accept.bind(stream)
     const identities: unknown[] = []
     stream.accept = (records, identity, options) => {
+      assert.ok(!(records instanceof PackedRecords), 'events come one by one')
       identities.push(...records.map(({ producer }) => producer), identity?.producer)
       return accept(records, identity, options)
     }

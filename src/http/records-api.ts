@@ -21,8 +21,8 @@ import {
 } from './context.ts'
 import { takeEvents } from './event-taking.ts'
 import { headerOf } from './gate.ts'
-import { jsonPieces, linesOf, operationOf, type Piece } from './pieces.ts'
-import { type Result, type Taken, takeParts } from './taking.ts'
+import { jsonPart, lineParts, linesOf, operationOf, type Part } from './pieces.ts'
+import { type Result, type Taken, takeParts, takeWhole } from './taking.ts'
 
 type BulkRequest = Named & { Querystring: WaitQuery & { operation?: string; event?: string } }
 
@@ -54,25 +54,25 @@ async function take(
       // The line that is being read, beside the part that is being filled.
       const line = context.inFlight.hold()
       try {
-        line.grow(Math.min(Number(request.headers['content-length'] ?? Infinity), limits.streamRecordBytesMax))
-        const lines = linesOf(streamBody(request.raw, context.times), operation)
-        return await takeParts(stream, lines, identity, sender, hold)
+        const length = request.headers['content-length']
+        line.grow(Math.min(Number(length ?? Infinity), limits.streamRecordBytesMax))
+        const parts = lineParts(streamBody(request.raw, context.times), Number(length ?? 0), hold, operation)
+        return await takeParts(stream, parts, identity, sender, hold)
       } finally {
         line.release()
       }
     })
   }
   if (mode !== null) requireNoIdentity(identity)
-  return withBody(context, request, async (body, hold) => {
+  return withBody(context, request, async (body) => {
     if (mode !== null) {
       const events = eventsOf(body, mode, query.event ?? stream.definition.cloudEvents, request, operation)
       checkCount(events.length)
       return takeEvents(stream, events, sender)
     }
-    const pieces = kind === 'form' ? await formPieces(body, operation) : jsonPieces(body, operation)
-    checkCount(pieces.length)
-    hold.release()
-    return takeParts(stream, once(pieces), identity, sender, hold)
+    const part = kind === 'form' ? formPart(body, operation) : jsonPart(body, operation)
+    checkCount(part.records.length + part.refused.size)
+    return takeWhole(stream, part, identity, sender)
   })
 }
 
@@ -83,10 +83,6 @@ function checkCount(records: number): void {
       'limit',
       `a request has at most ${limits.streamRequestRecordsMax} records; send it in parts, or as lines`,
     )
-}
-
-async function* once<T>(value: T): AsyncGenerator<T> {
-  yield value
 }
 
 function requireNoIdentity({ idempotencyKey, producer }: Identity): void {
@@ -131,17 +127,15 @@ const FORM = 'application/x-www-form-urlencoded'
  * A body that is called a form and is none: JSON, or lines of it. No form begins like either.
  * @throws Fault `unsupported`
  */
-async function formPieces(body: Uint8Array, operation: Operation | undefined): Promise<Piece[]> {
-  const text = Buffer.from(body).toString('utf8').trimStart()
-  if (text.startsWith('[') || isJson(text)) return jsonPieces(body, operation)
+function formPart(body: Buffer, operation: Operation | undefined): Part {
+  const text = body.toString('utf8').trimStart()
+  if (text.startsWith('[') || isJson(text)) return jsonPart(body, operation)
   if (!text.startsWith('{'))
     throw new Fault(
       'unsupported',
       `Content-Type: expected ${TYPES}, got "${FORM}", and a body that begins neither like JSON nor like lines of it`,
     )
-  const pieces: Piece[] = []
-  for await (const some of linesOf(once(body), operation)) pieces.push(...some)
-  return pieces
+  return linesOf(body, operation)
 }
 
 function isJson(text: string): boolean {
@@ -157,12 +151,28 @@ function answer(reply: FastifyReply, taken: Taken, committed: boolean | null): F
   const { counts, results, problems, problemsLeftOut, end } = taken
   const told =
     results === null
-      ? { problems: problems.map(({ index, result }) => ({ index, ...shown(result) })), problemsLeftOut }
-      : { results: results.map(shown) }
-  const refused = [...(results ?? []), ...problems.map(({ result }) => result)].filter(({ kind }) => kind === 'refused')
+      ? `"problems":${JSON.stringify(problems.map(({ index, result }) => ({ index, ...shown(result) })))},"problemsLeftOut":${problemsLeftOut}`
+      : `"results":[${resultsText(results)}]`
+  const refused =
+    counts.refused === 0
+      ? []
+      : [...(results ?? []), ...problems.map(({ result }) => result)].filter(({ kind }) => kind === 'refused')
+  const counted = JSON.stringify({ ...counts, end, ...(committed === null ? {} : { committed }) })
   return reply
     .code(statusOf(counts.refused, refused, committed))
-    .send({ ...counts, end, ...(committed === null ? {} : { committed }), ...told })
+    .type('application/json; charset=utf-8')
+    .send(`${counted.slice(0, -1)},${told}}`)
+}
+
+/** As one text: of thousands of records, most of it is the same again and again. */
+function resultsText(results: readonly Result[]): string {
+  let text = ''
+  for (const result of results) {
+    if (text !== '') text += ','
+    text +=
+      result.kind === 'accepted' ? `{"status":"accepted","offset":${result.offset}}` : JSON.stringify(shown(result))
+  }
+  return text
 }
 
 function shown({ kind, ...rest }: Result): object {

@@ -1,5 +1,5 @@
 /**
- * From the pieces of a request to a stream, in parts: a request of any size takes the memory of one part.
+ * From the records of a request to a stream, in parts: a request of any size takes the memory of one part.
  *
  * A part is as much as a stream takes at once. Where parts begin and end follows from the records alone, and every part carries a key
  * or number derived from the request's: so a request that comes again is cut the same way, and what was taken of it before is
@@ -11,17 +11,18 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import type {
-  Acceptance,
-  Identity,
-  IncomingRecord,
-  RecordOrigin,
-  RecordResult,
-  Stream,
+import {
+  type Acceptance,
+  bytesOf,
+  type Identity,
+  type RecordOrigin,
+  type RecordResult,
+  type Records,
+  type Stream,
 } from '../service/streams/streams.ts'
 import type { ApiKey } from './access.ts'
 import type { Hold } from './in-flight.ts'
-import type { Group, Piece } from './pieces.ts'
+import { type Group, type Part, partOf } from './pieces.ts'
 import type { RateLimiter } from './rates.ts'
 import { ToldFailure } from './status.ts'
 
@@ -63,32 +64,34 @@ export function identityFor(sender: Sender, identity: Identity): Identity {
   return sender.key === null ? identity : { ...identity, owner: sender.key.id }
 }
 
-/** @throws as `Stream.accept` for a request of one part; a ToldFailure with what was taken, once something was */
+/**
+ * @param parts the next is asked for when the one before is taken; the last of them is told
+ * @throws as `Stream.accept` for a request of one part; a ToldFailure with what was taken, once something was
+ */
 export async function takeParts(
   stream: Stream,
-  pieces: AsyncIterable<readonly Piece[]>,
+  parts: AsyncIterable<{ part: Part; last: boolean }>,
   identity: Identity,
   sender: Sender,
-  hold: Hold,
+  hold: Pick<Hold, 'release'>,
 ): Promise<Taken> {
   const taking = new Taking(stream, identity, sender)
   try {
-    for await (const some of pieces) {
-      for (const piece of some) {
-        const bytes = piece.kind === 'record' ? piece.record.data.length : 0
-        if (taking.isFull(bytes)) {
-          await taking.flush(false)
-          hold.release()
-        }
-        hold.grow(bytes)
-        taking.add(piece, bytes)
-      }
+    for await (const { part, last } of parts) {
+      await taking.take(part, last)
+      if (!last) hold.release()
     }
-    await taking.flush(true)
   } catch (error) {
     if (taking.parts === 0) throw error
     throw new ToldFailure(error, { taken: { ...taking.taken.counts, end: taking.taken.end } })
   }
+  return taking.taken
+}
+
+/** A request that is one part. @throws as `Stream.accept` */
+export async function takeWhole(stream: Stream, part: Part, identity: Identity, sender: Sender): Promise<Taken> {
+  const taking = new Taking(stream, identity, sender)
+  await taking.take(part, true)
   return taking.taken
 }
 
@@ -104,8 +107,6 @@ class Taking {
   readonly #stream: Stream
   readonly #identity: Identity
   readonly #sender: Sender
-  #pieces: Piece[] = []
-  #bytes = 0
   /** Pieces of the parts before this one. */
   #before = 0
 
@@ -115,27 +116,10 @@ class Taking {
     this.#sender = sender
   }
 
-  isFull(bytes: number): boolean {
-    return this.#pieces.length >= limits.streamRequestRecordsMax || this.#bytes + bytes > limits.streamRequestBytesMax
-  }
-
-  add(piece: Piece, bytes: number): void {
-    this.#pieces.push(piece)
-    this.#bytes += bytes
-  }
-
-  /** Has the stream take what there is. @param last the request ends here */
-  async flush(last: boolean): Promise<void> {
-    if (last && this.#pieces.length === 0 && this.parts > 0) return
-    const pieces = this.#pieces
+  /** Has the stream take a part. @param last the request ends with it */
+  async take(part: Part, last: boolean): Promise<void> {
     const patient = !last || this.parts > 0
-    const { results, end, repeated } = await takePart(
-      this.#stream,
-      pieces,
-      this.#identityOfPart(),
-      this.#sender,
-      patient,
-    )
+    const { results, end, repeated } = await takePart(this.#stream, part, this.#identityOfPart(), this.#sender, patient)
     const { taken } = this
     for (const result of results) count(taken.counts, result)
     // A repeated request gets the answer that it got before; that it is repeated is told beside it.
@@ -148,9 +132,7 @@ class Taking {
       taken.results = null
       this.#noteProblems(results)
     }
-    this.#before += pieces.length
-    this.#pieces = []
-    this.#bytes = 0
+    this.#before += results.length
     const gap = results.find((result) => result.kind === 'refused' && isOrder(result.code))
     if (gap !== undefined && gap.kind === 'refused' && !last)
       throw new Fault('conflict', gap.message, { expected: gap.expected })
@@ -192,37 +174,39 @@ function isOrder(code: string): boolean {
  */
 export async function takePart(
   stream: Stream,
-  pieces: readonly Piece[],
+  { records, refused }: Part,
   identity: Identity,
   sender: Sender,
   patient: boolean,
 ): Promise<{ results: Result[]; end: number; repeated: boolean }> {
-  const records = pieces.flatMap((piece) => (piece.kind === 'record' ? [piece.record] : []))
-  const refused = pieces.find((piece) => piece.kind === 'refused')
-  if (refused !== undefined && identity.producer !== undefined)
+  const [first] = refused
+  if (first !== undefined && identity.producer !== undefined)
     throw new Fault(
       'limit',
-      `record ${pieces.indexOf(refused)}: ${refused.message}; its producer numbers records without gaps, so none behind it can be taken`,
+      `record ${first[0]}: ${first[1].message}; its producer numbers records without gaps, so none behind it can be taken`,
     )
   const { results, end, repeated } =
     records.length === 0
       ? { results: [], end: 0, repeated: false }
       : await acceptSoon(stream, records, identity, sender, patient)
-  let next = 0
-  const all = pieces.map((piece): Result => (piece.kind === 'record' ? results[next++]! : refusal(piece)))
-  const bytes = records.reduce((sum, { data }) => sum + data.length, 0)
+  const all = refused.size === 0 ? results : withRefused(results, refused)
+  const bytes = bytesOf(records)
   sender.rates.spend(sender.key, records.length, bytes)
   sender.onTaken(stream, bytes, all, repeated)
   return { results: all, end, repeated }
 }
 
-function refusal({ code, message }: Extract<Piece, { kind: 'refused' }>): Result {
-  return { kind: 'refused', code, message, expected: null }
+function withRefused(results: readonly Result[], refused: Part['refused']): Result[] {
+  let next = 0
+  return Array.from({ length: results.length + refused.size }, (_, at) => {
+    const refusal = refused.get(at)
+    return refusal === undefined ? results[next++]! : { ...refusal, expected: null }
+  })
 }
 
 async function acceptSoon(
   stream: Stream,
-  records: readonly IncomingRecord[],
+  records: Records,
   identity: Identity,
   sender: Sender,
   patient: boolean,
@@ -286,7 +270,7 @@ export async function takeGroups(
       ...keyOfPart(idempotencyKey, part),
     }
     try {
-      const taken = await takePart(stream, some.flat(), mine, sender, part > 0)
+      const taken = await takePart(stream, partOf(some.flat()), mine, sender, part > 0)
       end = Math.max(end, taken.end)
       let from = 0
       for (const group of some) {

@@ -1,15 +1,22 @@
 /** What a request is answered, and what is remembered of it so that its repetition gets the same answer. Pure. */
 import { unreachable } from '../../base/assert.ts'
 import type { RememberedRequest } from '../../change/table-change.ts'
-import type { Reading } from './intake.ts'
+import type { NoRow, Readings } from './readings.ts'
 import type { KnownRequest } from './repetitions.ts'
 import type { Acceptance, RecordResult } from './request.ts'
 
-/** @param offset of the record's entry, if it has one */
-export function resultOf(reading: Reading, offset: number): RecordResult {
+/** What became of each record. @param offsetOf the entry of a row, by the record's place */
+export function resultsOf(readings: Readings, offsetOf: (at: number) => number): RecordResult[] {
+  const results: RecordResult[] = new Array(readings.length)
+  for (let at = 0; at < readings.length; at++) {
+    const other = readings.areRows ? null : readings.other(at)
+    results[at] = other === null ? { kind: 'accepted', offset: offsetOf(at) } : resultOf(other)
+  }
+  return results
+}
+
+function resultOf(reading: NoRow): RecordResult {
   switch (reading.kind) {
-    case 'row':
-      return { kind: 'accepted', offset }
     case 'letter': {
       const { code, message } = reading.problem
       return { kind: 'dead-letter', letter: reading.id, code, message }
@@ -25,11 +32,11 @@ export function resultOf(reading: Reading, offset: number): RecordResult {
 
 export function rememberedOf(
   request: Pick<RememberedRequest, 'key' | 'digest' | 'atMs'>,
-  readings: readonly Reading[],
+  readings: Readings,
 ): RememberedRequest {
   const letters: RememberedRequest['letters'] = []
   const dropped: number[] = []
-  for (const [index, reading] of readings.entries()) {
+  for (const [index, reading] of readings.others()) {
     if (reading.kind === 'dropped') dropped.push(index)
     if (reading.kind === 'letter') letters.push([index, reading.id, reading.problem.code, reading.problem.message])
   }

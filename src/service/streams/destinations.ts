@@ -131,6 +131,11 @@ export class Destinations {
     return mine
   }
 
+  /** The table, if it is open. */
+  opened(table: string): Destination | undefined {
+    return this.#opening.has(table) ? undefined : this.#open.get(table)
+  }
+
   /**
    * Makes the tables as other settings want them. Nothing may be appended meanwhile. A table whose key changes is committed by its
    * old one first.

@@ -8,18 +8,12 @@ import { type StreamDefinition, type StreamSettings, settingsFor } from './defin
 import type { Destination } from './destination.ts'
 import type { Destinations } from './destinations.ts'
 import { evolves } from './evolution-plan.ts'
+import { PackedRecords, type Records, recordAt, recordList } from './packed.ts'
 import { closePipeline, type PipelineRecord, type PipelineStep, type RecordOrigin, runPipeline } from './pipeline.ts'
+import { type NoRow, Readings, type RowHead, rowHead } from './readings.ts'
 import type { RecordProblem } from './record.ts'
-import type { IncomingRecord, RecordResult } from './request.ts'
-import type { RowReader } from './row-reader.ts'
-
-/** What becomes of a record. */
-export type Reading =
-  | { kind: 'row'; to: string; rowText: string; op: 'upsert' | 'delete' }
-  | { kind: 'letter'; problem: RecordProblem; letter: DeadLetter; id: string }
-  | { kind: 'dropped' }
-  /** Decided by its number alone. */
-  | { kind: 'told'; result: RecordResult }
+import type { IncomingRecord } from './request.ts'
+import { bufferOf, type RowReader } from './row-reader.ts'
 
 /** The faults that say something of the records; with others the request may be sent again. */
 export const REFUSALS = ['invalid', 'unsupported', 'conflict', 'limit'] as const
@@ -30,6 +24,8 @@ export class Intake {
   readonly #destinations: Destinations
   readonly #steps: readonly PipelineStep[]
   readonly #settings = new Map<string, StreamSettings>()
+  readonly #upserts = new Map<string, RowHead>()
+  readonly #deletes = new Map<string, RowHead>()
 
   constructor(definition: StreamDefinition, destinations: Destinations, steps: readonly PipelineStep[]) {
     this.definition = definition
@@ -41,37 +37,49 @@ export class Intake {
    * @param subject what a dead letter says of a record, by its place
    * @throws Fault `unavailable` and the like: nothing of the request was taken
    */
-  async read(
-    records: readonly IncomingRecord[],
-    subject: (at: number) => string,
-    origin: RecordOrigin,
-  ): Promise<Reading[]> {
+  async read(records: Records, subject: (at: number) => string, origin: RecordOrigin): Promise<Readings> {
     const { table } = this.definition
-    const batch = records.map(
-      ({ data, operation, outcome = null }, index): PipelineRecord => ({
+    const readings = new Readings(records.length)
+    const set: Refuse = ({ index }, reading) => {
+      const isRead = 'kind' in reading
+      readings.set(
         index,
-        data,
-        value: null,
-        changed: false,
-        destination: table,
-        operation,
-        outcome,
-      }),
-    )
-    await runPipeline(this.#steps, batch, origin)
-    const readings: Reading[] = new Array(records.length)
-    const set = (record: PipelineRecord, reading: Reading | RecordProblem) => {
-      const { index } = record
-      readings[index] =
-        'kind' in reading ? reading : letterOf(this.definition.name, reading, records[index]!, subject(index), origin)
+        isRead ? reading : letterOf(this.definition.name, reading, recordAt(records, index), subject(index), origin),
+      )
     }
+    const destination = this.#steps.length === 0 ? this.#destinations.opened(table) : undefined
+    if (records instanceof PackedRecords && destination !== undefined) {
+      const reader = await destination.reader(this.#settingsOf(table))
+      const rest = scanRows(reader, records, this.#headOf(table, 'upsert'), readings)
+      if (rest.length === 0) return readings
+      await this.#readGroup(
+        table,
+        rest.map((at) => pipelineRecord(records.record(at), at, table)),
+        readings,
+        set,
+      )
+      return readings
+    }
+    const batch = recordList(records).map((record, at) => pipelineRecord(record, at, table))
+    await runPipeline(this.#steps, batch, origin)
     const open: PipelineRecord[] = []
     for (const record of batch) {
       if (record.outcome === null) open.push(record)
       else set(record, record.outcome.kind === 'dropped' ? { kind: 'dropped' } : record.outcome.problem)
     }
-    for (const [destination, group] of byDestination(open)) await this.#readGroup(destination, group, set)
+    for (const [name, group] of byDestination(open)) await this.#readGroup(name, group, readings, set)
     return readings
+  }
+
+  /** What entries of these rows begin with. */
+  #headOf(table: string, op: RowHead['op']): RowHead {
+    const heads = op === 'upsert' ? this.#upserts : this.#deletes
+    const known = heads.get(table)
+    if (known !== undefined) return known
+    if (heads.size >= SETTINGS_KEPT) heads.clear()
+    const head = rowHead(table, op)
+    heads.set(table, head)
+    return head
   }
 
   /** Ends what the steps have running. */
@@ -79,11 +87,7 @@ export class Intake {
     return closePipeline(this.#steps)
   }
 
-  async #readGroup(
-    table: string,
-    group: readonly PipelineRecord[],
-    set: (record: PipelineRecord, reading: Reading | RecordProblem) => void,
-  ): Promise<void> {
+  async #readGroup(table: string, group: readonly PipelineRecord[], readings: Readings, set: Refuse): Promise<void> {
     const settings = this.#settingsOf(table)
     let destination: Destination
     try {
@@ -93,9 +97,33 @@ export class Intake {
       for (const record of group) set(record, { code: 'DestinationRefused', message: `${table}: ${error.message}` })
       return
     }
-    const lacking = readRows(await destination.reader(settings), group, set)
+    const lacking = this.#readRows(await destination.reader(settings), group, readings, set)
     if (lacking.length === 0 || !evolves(settings)) return
-    if (await destination.evolve(lacking, settings)) readRows(await destination.reader(settings), lacking, set)
+    if (await destination.evolve(lacking, settings))
+      this.#readRows(await destination.reader(settings), lacking, readings, set)
+  }
+
+  /** @returns the records that could not be read */
+  #readRows(reader: RowReader, group: readonly PipelineRecord[], readings: Readings, set: Refuse): PipelineRecord[] {
+    const refused: PipelineRecord[] = []
+    for (const record of group) {
+      const { index, destination, operation } = record
+      if (!record.changed) {
+        const bytes = bufferOf(record.data)
+        const row = reader.scan(bytes, 0, bytes.length, operation, false)
+        if (row !== null) {
+          readings.setRow(index, this.#headOf(destination, 'upsert'), row)
+          continue
+        }
+      }
+      const row = reader.readExact(record)
+      if (row.ok) readings.set(index, { kind: 'row', head: this.#headOf(destination, row.op), rowText: row.rowText })
+      else {
+        set(record, row.problem)
+        refused.push(record)
+      }
+    }
+    return refused
   }
 
   #settingsOf(table: string): StreamSettings {
@@ -111,22 +139,27 @@ export class Intake {
 
 const SETTINGS_KEPT = 1_000
 
-/** @returns the records that could not be read */
-function readRows(
-  reader: RowReader,
-  group: readonly PipelineRecord[],
-  set: (record: PipelineRecord, reading: Reading | RecordProblem) => void,
-): PipelineRecord[] {
-  const refused: PipelineRecord[] = []
-  for (const record of group) {
-    const row = reader.read(record)
-    if (row.ok) set(record, { kind: 'row', to: record.destination, rowText: row.rowText, op: row.op })
-    else {
-      set(record, row.problem)
-      refused.push(record)
-    }
+/** Notes what becomes of a record that is no row. */
+type Refuse = (record: PipelineRecord, reading: NoRow | RecordProblem) => void
+
+/** @returns the places of those that are for the exact way */
+function scanRows(reader: RowReader, records: PackedRecords, head: RowHead, readings: Readings): number[] {
+  const { bytes, operation, length, isText } = records
+  const rest: number[] = []
+  for (let at = 0; at < length; at++) {
+    const row = reader.scan(bytes, records.from(at), records.end(at), operation, isText)
+    if (row === null) rest.push(at)
+    else readings.setRow(at, head, row)
   }
-  return refused
+  return rest
+}
+
+function pipelineRecord(
+  { data, operation, outcome = null }: IncomingRecord,
+  index: number,
+  destination: string,
+): PipelineRecord {
+  return { index, data, value: null, changed: false, destination, operation, outcome }
 }
 
 function byDestination(records: readonly PipelineRecord[]): Map<string, PipelineRecord[]> {
@@ -145,7 +178,7 @@ function letterOf(
   { data, operation }: IncomingRecord,
   subject: string,
   { receivedMs }: RecordOrigin,
-): Reading {
+): NoRow {
   const letter: DeadLetter = {
     stage: 'record',
     stream,

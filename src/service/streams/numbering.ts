@@ -1,17 +1,17 @@
 /** Records numbered by their producers: which are new, which came before, and which must not be taken. Pure. */
 
+import { PackedRecords, type Records } from './packed.ts'
 import type { ProducerState } from './repetitions.ts'
-import { type Identity, type IncomingRecord, ownedName, type ProducerMark, type RecordResult } from './request.ts'
+import { type Identity, ownedName, type ProducerMark, type RecordResult } from './request.ts'
 
 /** Every record's number, by its producer's name as it is remembered; null when they have none. */
-export function marksOf(
-  records: readonly IncomingRecord[],
-  { owner, producer }: Identity,
-): readonly ProducerMark[] | null {
+export function marksOf(records: Records, { owner, producer }: Identity): readonly ProducerMark[] | null {
   if (producer !== undefined) {
+    const { epoch, sequence } = producer
     const id = ownedName(owner, producer.id)
-    return records.map((_, at) => ({ ...producer, id, sequence: producer.sequence + at }))
+    return Array.from({ length: records.length }, (_, at) => ({ id, epoch, sequence: sequence + at }))
   }
+  if (records instanceof PackedRecords) return null
   const marks = records.flatMap((record) => (record.producer === undefined ? [] : [record.producer]))
   return marks.length === 0 ? null : marks.map((mark) => ({ ...mark, id: ownedName(owner, mark.id) }))
 }

@@ -4,7 +4,8 @@ import { stringifyJson } from '../../base/json.ts'
 import { readTableChange } from '../../change/table-change.ts'
 import type { DeadLetterStage } from '../deadletter/deadletter.ts'
 import type { Destinations } from './destinations.ts'
-import { type Intake, REFUSALS, type Reading } from './intake.ts'
+import { type Intake, REFUSALS } from './intake.ts'
+import { type Reading, rowHead } from './readings.ts'
 import type { RecordProblem } from './record.ts'
 import { OPERATIONS } from './request.ts'
 
@@ -44,7 +45,8 @@ export async function readAgain(
       operation: OPERATIONS.find((name) => subject.endsWith(` ${name}`)),
     }))
     const origin = { receivedMs: first.receivedMs, ip: null, userAgent: null }
-    readings.push(...(await intake.read(records, (index) => some[index]!.subject, origin)))
+    const read = await intake.read(records, (index) => some[index]!.subject, origin)
+    for (let index = 0; index < read.length; index++) readings.push(read.at(index))
     at = end
   }
   return readings
@@ -59,5 +61,5 @@ async function entryAgain({ payload }: RetriedLetter, table: string, destination
     if (!isFault(error) || !REFUSALS.some((kind) => kind === error.kind)) throw error
     return { kind: 'letter', problem: { code: 'DestinationRefused', message: `${to}: ${(error as Fault).message}` } }
   }
-  return { kind: 'row', to, op, rowText: stringifyJson(row) }
+  return { kind: 'row', head: rowHead(to, op), rowText: stringifyJson(row) }
 }

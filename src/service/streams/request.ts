@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { Fault } from '../../base/fault.ts'
 import { limits } from '../../base/limits.ts'
+import { bytesOf, PackedRecords, type Records, recordAt } from './packed.ts'
 import type { PipelineRecord, RecordOrigin } from './pipeline.ts'
 
 export const OPERATIONS = ['insert', 'update', 'delete'] as const
@@ -70,15 +71,16 @@ export interface Acceptance {
 const NAME = /^[\x21-\x7e]{1,200}$/
 
 /** @throws Fault `limit` (records, bytes), `invalid` (identity) */
-export function checkRequest(records: readonly IncomingRecord[], { idempotencyKey, producer, owner }: Identity): void {
-  const bytes = records.reduce((sum, { data }) => sum + data.length, 0)
+export function checkRequest(records: Records, { idempotencyKey, producer, owner }: Identity): void {
+  const bytes = bytesOf(records)
   if (records.length > limits.streamRequestRecordsMax || bytes > limits.streamRequestBytesMax) {
     throw new Fault(
       'limit',
       `a request has at most ${limits.streamRequestRecordsMax} records and ${limits.streamRequestBytesMax} bytes, got ${records.length} and ${bytes}; send it in parts`,
     )
   }
-  const numbered = records.filter((record) => record.producer !== undefined).length
+  const marked = records instanceof PackedRecords ? [] : records.filter((record) => record.producer !== undefined)
+  const numbered = marked.length
   if (idempotencyKey !== undefined && (producer !== undefined || numbered > 0))
     throw new Fault(
       'invalid',
@@ -94,7 +96,7 @@ export function checkRequest(records: readonly IncomingRecord[], { idempotencyKe
   if (owner !== undefined && !NAME.test(owner))
     throw new Fault('invalid', 'expected an owner of 1 to 200 visible ASCII characters')
   if (producer !== undefined) checkMark(producer)
-  for (const record of records) if (record.producer !== undefined) checkMark(record.producer)
+  for (const record of marked) if (record.producer !== undefined) checkMark(record.producer)
 }
 
 function checkMark({ id, epoch, sequence }: ProducerMark): void {
@@ -108,9 +110,29 @@ export function ownedName(owner: string | undefined, name: string): string {
   return owner === undefined ? name : `${owner} ${name}`
 }
 
-/** SHA-256 of a request's records. */
-export function digestOf(records: readonly IncomingRecord[]): string {
+const DIGEST_BYTES = 64 * 1024
+const DIGEST_HEAD_BYTES_MAX = 32
+
+/** SHA-256 of a request's records, each with its operation and length before it; small ones are hashed many at a time. */
+export function digestOf(records: Records): string {
   const hash = createHash('sha256')
-  for (const { data, operation } of records) hash.update(`${operation ?? ''} ${data.length}\n`).update(data)
-  return hash.digest('hex')
+  const some = Buffer.allocUnsafe(DIGEST_BYTES)
+  let used = 0
+  for (let at = 0; at < records.length; at++) {
+    const { data, operation } = recordAt(records, at)
+    const head = `${operation ?? ''} ${data.length}\n`
+    if (used + DIGEST_HEAD_BYTES_MAX + data.length > DIGEST_BYTES) {
+      hash.update(some.subarray(0, used))
+      used = 0
+    }
+    used += some.write(head, used)
+    if (used + data.length > DIGEST_BYTES) {
+      hash.update(some.subarray(0, used)).update(data)
+      used = 0
+      continue
+    }
+    some.set(data, used)
+    used += data.length
+  }
+  return hash.update(some.subarray(0, used)).digest('hex')
 }

@@ -44,7 +44,6 @@ export function planMembers(
   if (depth > rules.depthMax) return () => NO
   const columns = fields.filter(({ name }) => name !== operationField)
   const names = columns.map(({ name }) => Buffer.from(JSON.stringify(name)))
-  const nonAscii = names.some((name) => name.some((byte) => byte > 0x7f)) ? 0x80 : 0
   const byName = new Map(names.map((name, at) => [name.toString('latin1'), at]))
   const readers = columns.map(({ type }) => planValue(type, rules, depth))
   const required = columns.map((column) => column.required)
@@ -56,7 +55,6 @@ export function planMembers(
     const { bytes } = scan
     if (bytes[from] !== 0x7b) return NO
     members.begin()
-    scan.seen |= nonAscii
     let missing = requiredCount
     let at = gap(scan, from + 1)
     if (bytes[at] === 0x7d) return missing === 0 ? at + 1 : NO
@@ -66,7 +64,7 @@ export function planMembers(
       at = column >= 0 ? at + names[column]!.length : string(scan, at)
       if (at === NO) return NO
       const nameEnd = at
-      at = gap(scan, at)
+      if (bytes[at] !== 0x3a) at = gap(scan, at)
       if (bytes[at] !== 0x3a) return NO
       at = gap(scan, at + 1)
       if (column >= 0) {
@@ -83,7 +81,7 @@ export function planMembers(
         at = readOther(scan, nameAt, nameEnd, at, isOperation, rules, depth)
       }
       if (at === NO) return NO
-      at = gap(scan, at)
+      if (bytes[at] !== 0x2c) at = gap(scan, at)
       if (bytes[at] === 0x7d) return missing === 0 ? at + 1 : NO
       if (bytes[at] !== 0x2c) return NO
       at = gap(scan, at + 1)

@@ -38,9 +38,24 @@ export type ReadRow =
   /** `all` are the problems one by one, when they are of the conversion. */
   | { ok: false; problem: RecordProblem; all?: readonly RecordProblem[] }
 
+/** A row as a part of bytes that do not change while it is held. */
+export interface RowBytes {
+  bytes: Buffer
+  from: number
+  end: number
+}
+
 export interface RowReader {
-  /** Sets `record.value` when the record had to be parsed. */
+  /** Either way. Sets `record.value` when the record had to be parsed. */
   read(record: RowSource): ReadRow
+  /** The exact way alone, likewise. */
+  readExact(record: RowSource): ReadRow
+  /**
+   * The fast way alone, for the record in `bytes` from `from` to `end`; it is an upsert if it is for this way.
+   * @param isText the record is known to be UTF-8
+   * @returns its row, to be copied out before the next call: mostly the record's own bytes; null: it is for the exact way
+   */
+  scan(bytes: Buffer, from: number, end: number, operation: Operation | undefined, isText: boolean): RowBytes | null
 }
 
 /** What is read of a record. */
@@ -57,6 +72,9 @@ class CompiledReader implements RowReader {
   readonly #convert: ConvertOptions
   readonly #keys: ReadonlySet<string>
   readonly #scan = new RowScan()
+  readonly #spill = new Spill()
+  /** What `scan` gives: one for all records. */
+  readonly #row: RowBytes = { bytes: Buffer.alloc(0), from: 0, end: 0 }
   readonly #members: ReturnType<typeof planMembers>
 
   constructor(schema: StructType, options: RowReaderOptions) {
@@ -75,30 +93,62 @@ class CompiledReader implements RowReader {
   }
 
   read(record: RowSource): ReadRow {
-    return (record.changed ? null : this.#readFast(record)) ?? this.#readExact(record)
+    if (!record.changed) {
+      const bytes = bufferOf(record.data)
+      const row = this.scan(bytes, 0, bytes.length, record.operation, false)
+      if (row !== null) return { ok: true, op: 'upsert', rowText: row.bytes.toString('utf8', row.from, row.end) }
+    }
+    return this.readExact(record)
   }
 
-  /** Null: not for this way. */
-  #readFast({ data, operation }: RowSource): ReadRow | null {
-    if (data.length > limits.streamRecordBytesMax) return null
-    const bytes = Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.length)
+  scan(
+    bytes: Buffer,
+    begin: number,
+    recordEnd: number,
+    operation: Operation | undefined,
+    isText: boolean,
+  ): RowBytes | null {
+    if (recordEnd - begin > limits.streamRecordBytesMax) return null
     const scan = this.#scan
-    scan.begin(bytes)
-    const from = gap(scan, 0)
+    scan.begin(bytes, recordEnd)
+    const from = gap(scan, begin)
     scan.breaks = false
     const end = this.#members(scan, from)
-    if (end === NO) return null
+    if (end === NO || end > recordEnd) return null
     const { breaks } = scan
-    if (gap(scan, end) !== bytes.length) return null
-    if (scan.seen > 0x7f && !isUtf8(bytes)) return null
+    if (end < recordEnd && gap(scan, end) < recordEnd) return null
+    if (!isText && !isUtf8(bytes.subarray(begin, recordEnd))) return null
     const said = operation ?? scan.operation ?? 'insert'
-    if (!this.#allows(said) || said === 'delete') return null
-    const text = scan.patches.length === 0 ? scan.text(from, end) : patched(scan, from, end)
-    // Raw line breaks stand between tokens only.
-    return { ok: true, op: 'upsert', rowText: breaks ? text.replace(/[\r\n]+/g, ' ') : text }
+    if (said !== 'insert' && (said === 'delete' || !this.#allows(said))) return null
+    const row = this.#row
+    row.bytes = bytes
+    row.from = from
+    row.end = end
+    if (breaks || scan.patches.length > 0) this.#rewrite(row, breaks)
+    return row
   }
 
-  #readExact(record: RowSource): ReadRow {
+  /** Puts the row with its patches, and on one line, into bytes of its own. */
+  #rewrite(row: RowBytes, breaks: boolean): void {
+    const { bytes, from, end } = row
+    const { patches } = this.#scan
+    const into = this.#spill.take(patches.reduce((sum, { text }) => sum + text.length * 3, end - from))
+    const start = this.#spill.used
+    let to = start
+    let at = from
+    for (const patch of patches) {
+      to += bytes.copy(into, to, at, patch.from)
+      to += into.write(patch.text, to)
+      at = patch.end
+    }
+    to += bytes.copy(into, to, at, end)
+    row.bytes = into
+    row.from = start
+    row.end = breaks ? oneLine(into, start, to) : to
+    this.#spill.used = row.end
+  }
+
+  readExact(record: RowSource): ReadRow {
     if (record.value === null) {
       const parsed = readRecord(record.data)
       if (!parsed.ok) return parsed
@@ -127,14 +177,40 @@ class CompiledReader implements RowReader {
   }
 }
 
-function patched(scan: RowScan, from: number, end: number): string {
-  let text = ''
-  let at = from
-  for (const patch of scan.patches) {
-    text += scan.text(at, patch.from) + patch.text
-    at = patch.end
+/** The same bytes, not a copy. */
+export function bufferOf(data: Uint8Array): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.length)
+}
+
+/** Rows that are not their records' own bytes, side by side: what was given out stays as it is. */
+class Spill {
+  #bytes: Buffer = Buffer.alloc(0)
+  used = 0
+
+  /** Bytes of which at least so many, from `used` on, are free. */
+  take(bytes: number): Buffer {
+    if (this.#bytes.length - this.used < bytes) {
+      this.#bytes = Buffer.allocUnsafe(Math.max(bytes, SPILL_BYTES))
+      this.used = 0
+    }
+    return this.#bytes
   }
-  return text + scan.text(at, end)
+}
+
+const SPILL_BYTES = 64 * 1024
+
+/** A space for each run of line breaks, which stand between tokens only. @returns the place behind what is left */
+function oneLine(bytes: Buffer, from: number, end: number): number {
+  let to = from
+  let inRun = false
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at]!
+    const isBreak = byte === 0x0a || byte === 0x0d
+    if (!isBreak) bytes[to++] = byte
+    else if (!inRun) bytes[to++] = 0x20
+    inRun = isBreak
+  }
+  return to
 }
 
 /** Compact JSON of a row in wire form. The built-in function is much the fastest, and throws at the first bigint. */

@@ -7,12 +7,13 @@
  */
 export const NO = -1
 
-/** What is known of the record while it is read. */
+/**
+ * What is known of the record while it is read. It is a part of `bytes`, behind which others may follow: readers may go on into
+ * them, so what they took counts only when all of it ends before `end`.
+ */
 export class RowScan {
   bytes: Buffer = Buffer.alloc(0)
-  length = 0
-  /** All bytes of strings, or-ed: above 0x7f when one of them is no ASCII. */
-  seen = 0
+  end = 0
   /** There is a line break between two tokens. */
   breaks = false
   /** Parts that do not travel as they stand: begin, end, text instead; in their order. */
@@ -20,18 +21,12 @@ export class RowScan {
   /** The string that the operation member holds. */
   operation: string | undefined = undefined
 
-  begin(bytes: Buffer): void {
+  begin(bytes: Buffer, end: number): void {
     this.bytes = bytes
-    this.length = bytes.length
-    this.seen = 0
+    this.end = end
     this.breaks = false
-    this.patches.length = 0
+    if (this.patches.length > 0) this.patches.length = 0
     this.operation = undefined
-  }
-
-  /** The text of the bytes [from, end), which `string` or another reader has passed. */
-  text(from: number, end: number): string {
-    return this.seen > 0x7f ? this.bytes.toString('utf8', from, end) : this.bytes.toString('latin1', from, end)
   }
 }
 
@@ -55,23 +50,19 @@ export function gap(scan: RowScan, from: number): number {
   }
 }
 
-/** A string: no control characters, no unknown escapes, no half of a surrogate pair. */
+/** 1 for the bytes that a string cannot hold as they are: control characters, quotes, backslashes. */
+const SPECIAL = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x20 || byte === 0x22 || byte === 0x5c ? 1 : 0))
+
+/** A string: no control characters, no unknown escapes, no half of a surrogate pair. Whether it is UTF-8 is not looked at. */
 export function string(scan: RowScan, from: number): number {
-  const { bytes, length } = scan
+  const { bytes, end } = scan
   if (bytes[from] !== 0x22) return NO
-  let seen = 0
-  for (let at = from + 1; at < length; at++) {
-    const byte = bytes[at]!
-    if (byte === 0x22) {
-      scan.seen |= seen
-      return at + 1
-    }
-    if (byte < 0x20) return NO
-    seen |= byte
-    if (byte === 0x5c) {
-      at = escaped(bytes, at + 1)
-      if (at === NO) return NO
-    }
+  for (let at = from + 1; at < end; at++) {
+    if (SPECIAL[bytes[at]!] === 0) continue
+    if (bytes[at] === 0x22) return at + 1
+    if (bytes[at] !== 0x5c) return NO
+    at = escaped(bytes, at + 1)
+    if (at === NO) return NO
   }
   return NO
 }

@@ -18,19 +18,21 @@ import { stat } from 'node:fs/promises'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { uuidv7 } from '../../base/ids.ts'
-import { rowChangeText, tableChangeText } from '../../change/table-change.ts'
+import { type ProducerNumber, tableChangeText } from '../../change/table-change.ts'
 import type { NestedField } from '../../iceberg/spec/table-metadata.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
-import { answerOf, rememberedOf, resultOf } from './answers.ts'
+import { answerOf, rememberedOf, resultsOf } from './answers.ts'
 import type { Backlog } from './backlog.ts'
 import { type StreamDefinition, schemaOf } from './definition.ts'
 import type { Destinations } from './destinations.ts'
-import { Intake, type Reading } from './intake.ts'
+import { Intake } from './intake.ts'
 import { marksOf, numberRecords } from './numbering.ts'
+import { type Records, recordAt } from './packed.ts'
 import type { PipelineStep, RecordOrigin } from './pipeline.ts'
 import type { Progress } from './progress.ts'
 import { type RetriedLetter, readAgain } from './read-again.ts'
+import { LogEntries, type Reading, Readings } from './readings.ts'
 import type { RecordProblem } from './record.ts'
 import { type KnownRequest, type ProducerState, type Repetitions, sameDigest } from './repetitions.ts'
 import {
@@ -39,7 +41,6 @@ import {
   checkRequest,
   digestOf,
   type Identity,
-  type IncomingRecord,
   ownedName,
   type ProducerMark,
 } from './request.ts'
@@ -77,9 +78,9 @@ export interface Freshness {
 }
 
 interface Work {
-  readings: readonly Reading[]
-  /** Producer marks of the readings that are new. */
-  marks?: readonly (ProducerMark | null)[]
+  readings: Readings
+  /** Producers' numbers of the readings that are new. */
+  marks?: readonly (ProducerNumber | null)[]
   /** What was known of their producers. */
   known?: ReadonlyMap<string, ProducerState | null>
   request?: Pick<KnownRequest, 'key' | 'digest' | 'atMs'>
@@ -152,11 +153,7 @@ export class Stream {
    * then `facts.backlogBytes` is there): nothing of the request was acknowledged, and it may be sent again. With `waitMs`,
    * `unavailable` with `facts.accepted` true when the time was over: the records are taken, up to offset `facts.end`
    */
-  async accept(
-    records: readonly IncomingRecord[],
-    identity: Identity = {},
-    options: AcceptOptions = {},
-  ): Promise<Acceptance> {
+  async accept(records: Records, identity: Identity = {}, options: AcceptOptions = {}): Promise<Acceptance> {
     const acceptance = await this.#answered(() => this.#accept(records, identity, options))
     if (options.waitMs !== undefined) await this.#waitCommitted(acceptance.end, options.waitMs)
     return acceptance
@@ -318,7 +315,7 @@ export class Stream {
     }
   }
 
-  async #accept(records: readonly IncomingRecord[], identity: Identity, options: AcceptOptions): Promise<Acceptance> {
+  async #accept(records: Records, identity: Identity, options: AcceptOptions): Promise<Acceptance> {
     checkRequest(records, identity)
     const { progress, destinations, backlog, clock } = this.parts
     progress.reach(destinations.position)
@@ -356,7 +353,7 @@ export class Stream {
   }
 
   /** A request with a key: answered once, and the same answer for every repetition. */
-  async #once(records: readonly IncomingRecord[], key: string, origin: RecordOrigin): Promise<Acceptance> {
+  async #once(records: Records, key: string, origin: RecordOrigin): Promise<Acceptance> {
     const { repetitions, clock } = this.parts
     const digest = digestOf(records)
     const known = repetitions.request(key)
@@ -374,7 +371,7 @@ export class Stream {
 
   /** Records numbered by their producers: those that came before are passed over, and nothing is taken behind a gap. */
   async #numbered(
-    records: readonly IncomingRecord[],
+    records: Records,
     marks: readonly ProducerMark[],
     origin: RecordOrigin,
     gaps: boolean | undefined,
@@ -387,14 +384,17 @@ export class Stream {
       const { id, epoch, sequence } = marks[fresh[place]!]!
       return `${this.name}/${id}/${epoch}/${sequence}`
     }
-    const read = await this.#intake.read(
-      fresh.map((at) => records[at]!),
-      subject,
-      origin,
-    )
+    const isAll = fresh.length === records.length
+    const read = await this.#intake.read(isAll ? records : fresh.map((at) => recordAt(records, at)), subject, origin)
+    const readings = isAll ? read : new Readings(records.length)
     let next = 0
-    const readings = told.map((result): Reading => (result === null ? read[next++]! : { kind: 'told', result }))
-    const taken = marks.map((mark, at) => (told[at] === null ? mark : null))
+    for (const [at, result] of told.entries()) {
+      if (result !== null) readings.set(at, { kind: 'told', result })
+      else if (!isAll) readings.take(at, read, next++)
+    }
+    const taken = marks.map(({ id, epoch, sequence }, at): ProducerNumber | null =>
+      told[at] === null ? [id, epoch, sequence] : null,
+    )
     const acceptance = await this.#keep({ readings, marks: taken, known })
     const repeated = records.length > 0 && told.every((result) => result?.kind === 'repeated')
     return repeated ? { ...acceptance, repeated, end: log.end } : acceptance
@@ -414,53 +414,41 @@ export class Stream {
       else taken.push(reading)
     }
     const replayed = fresh.flatMap(({ id }) => (problems.has(id) ? [] : [id]))
-    if (replayed.length > 0) await this.#keep({ readings: taken, replayed })
+    if (replayed.length > 0) await this.#keep({ readings: Readings.of(taken), replayed })
     return letters.map(({ id }) => problems.get(id) ?? null)
   }
 
   /** Bad ones to dead letters, good ones and what is remembered to the log, in one append. */
   async #keep({ readings, marks, known, request, replayed }: Work): Promise<Acceptance> {
     const { deadLetters, log, repetitions, backlog } = this.parts
-    const letters = readings.flatMap((reading) => (reading.kind === 'letter' ? [reading.letter] : []))
+    const letters = [...readings.others()].flatMap(([, reading]) => (reading.kind === 'letter' ? [reading.letter] : []))
     if (letters.length > 0) {
       await deadLetters.add(letters)
       // As hex, and what is said of each.
       backlog.addLetters(letters.reduce((sum, { payload }) => sum + payload.length * 2 + 500, 0))
     }
 
-    const texts: string[] = []
-    const places = readings.map((reading, at): number | null => {
-      const mark = marks?.[at] ?? null
-      if (reading.kind !== 'row' && mark === null) return null
-      const sent: { producer?: [string, number, number] } =
-        mark === null ? {} : { producer: [mark.id, mark.epoch, mark.sequence] }
-      const text =
-        reading.kind === 'row'
-          ? rowChangeText({ input: 0, op: reading.op, to: reading.to, ...sent }, reading.rowText)
-          : rowChangeText({ input: 0, op: 'none', ...sent }, '{}')
-      return texts.push(text) - 1
-    })
+    const behind: string[] = []
     const remembered = request === undefined ? undefined : rememberedOf(request, readings)
-    if (remembered !== undefined) texts.push(tableChangeText({ input: 0, op: 'none', row: {}, request: remembered }))
-    if (replayed !== undefined) texts.push(tableChangeText({ input: 0, op: 'none', row: {}, replayed: [...replayed] }))
-    const answer = (first: number) => readings.map((reading, at) => resultOf(reading, first + (places[at] ?? 0)))
-    if (texts.length === 0) return { results: answer(0), repeated: false, end: 0 }
+    if (remembered !== undefined) behind.push(tableChangeText({ input: 0, op: 'none', row: {}, request: remembered }))
+    if (replayed !== undefined) behind.push(tableChangeText({ input: 0, op: 'none', row: {}, replayed: [...replayed] }))
+    const entries = new LogEntries(readings, marks ?? null, behind)
+    const answer = (first: number) => resultsOf(readings, (at) => first + entries.place(at)!)
+    if (entries.length === 0) return { results: answer(0), repeated: false, end: 0 }
 
-    const first = await log.append(texts)
-    const end = first + texts.length
+    const first = await log.append(entries)
+    const end = first + entries.length
     for (const [at, mark] of (marks ?? []).entries())
-      if (mark !== null)
-        repetitions.sawProducer(first + places[at]!, [mark.id, mark.epoch, mark.sequence], known?.get(mark.id) ?? null)
+      if (mark !== null) repetitions.sawProducer(first + entries.place(at)!, mark, known?.get(mark[0]) ?? null)
     if (remembered !== undefined) repetitions.sawRequest(end - 1, remembered)
     if (replayed !== undefined) repetitions.sawReplayed(replayed)
-    this.#count(end, texts)
+    this.#count(end, entries.bytes)
     return { results: answer(first), repeated: false, end }
   }
 
   /** Keeps account of what waits, and has it committed when it is enough. */
-  #count(end: number, texts: readonly string[]): void {
+  #count(end: number, bytes: number): void {
     const { progress, destinations, clock } = this.parts
-    const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
     progress.add(end, bytes, clock.nowMs())
     progress.reach(destinations.position)
     if (progress.bytes >= this.definition.buffer.mebibytes * 1024 ** 2) destinations.hurry()

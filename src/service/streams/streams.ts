@@ -28,6 +28,7 @@ import { TableOwners } from './table-owners.ts'
 
 export { parseStream, type StreamDefinition, type StreamInput, streamSettings } from './definition.ts'
 export { streamIndexName, streamLogName } from './destination.ts'
+export { bytesOf, PackedRecords, type Records } from './packed.ts'
 export type { PipelineRecord, PipelineStep, RecordOrigin } from './pipeline.ts'
 export type { RetriedLetter } from './read-again.ts'
 export {
