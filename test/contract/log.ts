@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, describe, it } from 'node:test'
 import { type FaultKind, isFault } from '../../src/base/fault.ts'
 import { limits } from '../../src/base/limits.ts'
-import type { Log } from '../../src/log/log.ts'
+import type { EntrySource, Log } from '../../src/log/log.ts'
 
 /** Registers the suite. `open` gives a new, empty log each time. */
 export function logContract(adapter: string, open: () => Promise<Log>): void {
@@ -70,6 +70,31 @@ export function logContract(adapter: string, open: () => Promise<Log>): void {
         Array.from({ length: 200 }, (_, at) => 2 * at),
       )
       assert.deepEqual(await log.read(0, 1_000), stamped(0, 400))
+    })
+
+    it('takes entries that write themselves as it takes their texts', async () => {
+      const log = await fresh()
+      const texts = [...numbered(0, 1_200), '{"ü":"\\n 😀"}']
+      assert.equal(await log.append(texts.slice(0, 7)), 0)
+      const [one, other] = await Promise.all([log.append(sourceOf(texts.slice(7))), log.append(sourceOf(texts))])
+      assert.deepEqual([one, other, log.end], [7, texts.length, texts.length * 2])
+      const entries = await log.read(0, 5_000)
+      assert.deepEqual(
+        entries.map(({ text }) => text),
+        [...texts, ...texts].map((text, offset) => `{"offset":${offset},${text.slice(1)}`),
+      )
+    })
+
+    it('refuses such entries when they are too large or too many, and those that are no objects', async () => {
+      const log = await fresh()
+      const source = sourceOf(['{"n":0}'])
+      await assert.rejects(log.append({ ...source, bytesMax: limits.logEntryBytesMax + 1 }), isLimit)
+      await assert.rejects(log.append({ ...source, bytes: limits.logBatchBytesMax + 1 }), isLimit)
+      await assert.rejects(log.append({ ...source, length: limits.logBatchEntriesMax + 1 }), isLimit)
+      await assert.rejects(log.append(sourceOf(['{"n":0'])))
+      assert.equal(log.end, 0)
+      assert.equal(await log.append(source), 0)
+      assert.deepEqual(await log.read(0, 10), stamped(0, 1))
     })
 
     const refused: [string, string, FaultKind][] = [
@@ -220,6 +245,19 @@ export function logContract(adapter: string, open: () => Promise<Log>): void {
       }
     })
   })
+}
+
+const isLimit = (error: unknown): boolean => isFault(error, 'limit')
+
+/** Entries as whoever has them as bytes brings them. */
+function sourceOf(texts: readonly string[]): EntrySource {
+  const sizes = texts.map((text) => Buffer.byteLength(text))
+  return {
+    length: texts.length,
+    bytes: sizes.reduce((sum, size) => sum + size, 0),
+    bytesMax: Math.max(...sizes),
+    write: (at, into, from) => from + into.write(`,${texts[at]!.slice(1)}`, from),
+  }
 }
 
 function numbered(from: number, count: number): string[] {

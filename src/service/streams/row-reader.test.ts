@@ -8,6 +8,7 @@ import { Duck, type DuckSession, ident } from '../../duck/duck.ts'
 import type { Schema } from '../../iceberg/spec/table-metadata.ts'
 import { segmentRelation, valueExpression } from '../../table/transport.ts'
 import { parseStream, type StreamInput, schemaOf } from './definition.ts'
+import { PackedRecords } from './packed.ts'
 import { readRecord } from './record.ts'
 import { compileRowReader, type ReadRow, type RowSource } from './row-reader.ts'
 
@@ -50,6 +51,18 @@ test('single values are replaced in the text, and line breaks taken out of it', 
   assert.equal(
     rowText(reader.read(source('{"t":1655517600123,\r\n"d":12.5,"x":{"y":[1]},"b":"AP8=","n":9223372036854775807}'))),
     '{"t":"2022-06-18T02:00:00.123000", "d":"12.5","x":null,"b":"00ff","n":9223372036854775807}',
+  )
+})
+
+test('rows with patches stay as they are while others are read', () => {
+  const reader = readerOf({ d: 'DECIMAL(9,2)', a: 'STRING' })
+  const texts = Array.from({ length: 3_000 }, (_, at) => `{"d":${at}.5,\r\n\n"a":"é${at}"}`)
+  const rows = texts.map((text) => ({
+    ...reader.scan(Buffer.from(text), 0, Buffer.byteLength(text), undefined, true)!,
+  }))
+  assert.deepEqual(
+    rows.map(({ bytes, from, end }) => bytes.toString('utf8', from, end)),
+    texts.map((_, at) => `{"d":"${at}.5", "a":"é${at}"}`),
   )
 })
 
@@ -344,6 +357,48 @@ describe('both ways give the same table', () => {
     const relation = segmentRelation([path], schema.fields, { from: 0, end: rows.length }, 1024 ** 2)
     return session.rows(`SELECT ${columns.join(', ')} FROM (${relation}) b ORDER BY "offset"`)
   }
+
+  test('and a record among others is read as it is by itself', () => {
+    let rows = 0
+    const among = fc.record({
+      case: cases,
+      between: fc.constantFrom('', '\n', ',', '\r\n '),
+      cuts: fc.array(fc.nat({ max: 60 }), { maxLength: 3 }),
+      stray: fc.constantFrom('', '\xff', '"', '}', '1'),
+    })
+    fc.assert(
+      fc.property(among, ({ case: { columns, records, settings }, between, cuts, stray }) => {
+        const reader = readerOf(columns, settings)
+        // Some end too early: what follows must not complete them.
+        const parts = records.map((text, at) =>
+          at < cuts.length ? Buffer.from(text).subarray(0, cuts[at]) : Buffer.from(text),
+        )
+        const bounds: number[] = []
+        let at = 0
+        for (const part of parts) {
+          bounds.push(at, at + part.length)
+          at += part.length + between.length
+        }
+        const bytes = Buffer.concat([
+          ...parts.flatMap((part) => [part, Buffer.from(between)]),
+          Buffer.from(stray, 'latin1'),
+        ])
+        const packed = new PackedRecords(bytes, bounds)
+        for (const [place, part] of parts.entries()) {
+          const row = reader.scan(bytes, packed.from(place), packed.end(place), undefined, packed.isText)
+          const text = row === null ? null : row.bytes.toString('utf8', row.from, row.end)
+          const alone = reader.scan(Buffer.from(part), 0, part.length, undefined, false)
+          assert.equal(text, alone === null ? null : alone.bytes.toString('utf8', alone.from, alone.end))
+          if (text !== null) {
+            rows++
+            assert.ok(exactly(reader, source(part)).ok, text)
+          }
+        }
+      }),
+      { numRuns: Number(process.env['ROW_RUNS'] ?? 300) },
+    )
+    assert.ok(rows > 100, `${rows} rows`)
+  })
 
   test('for records and schemas of every kind', async () => {
     let fast = 0
