@@ -1,6 +1,14 @@
 /** Those who send records to a simulated stream, and the book of what they were answered. */
 import assert from 'node:assert/strict'
-import type { Acceptance, Identity, IncomingRecord, RecordResult, Stream } from '../../src/service/streams/streams.ts'
+import {
+  type Acceptance,
+  type Identity,
+  type IncomingRecord,
+  PackedRecords,
+  type RecordResult,
+  type Records,
+  type Stream,
+} from '../../src/service/streams/streams.ts'
 import type { Random } from './random.ts'
 import { type Applied, type FakeLake, POISON } from './streams-parts.ts'
 
@@ -178,6 +186,20 @@ function checkResults(sent: readonly Sent[], results: readonly RecordResult[]): 
   }
 }
 
+/** About half of the requests packed, as large ones come. */
+function recordsOf(sent: readonly Sent[]): Records {
+  const records = sent.map(({ record }) => record)
+  const [first] = records
+  const bytes = Buffer.concat(records.map(({ data }) => data))
+  if (bytes.length % 2 === 0 || records.some(({ operation }) => operation !== first?.operation)) return records
+  const bounds: number[] = []
+  for (const { data } of records) {
+    const from = bounds.at(-1) ?? 0
+    bounds.push(from, from + data.length)
+  }
+  return new PackedRecords(bytes, bounds, first?.operation)
+}
+
 /** Numbers its records, without gaps. */
 class Numbered implements Sender {
   readonly #name: string
@@ -232,11 +254,7 @@ class Numbered implements Sender {
 
   #accept(stream: Stream, sent: readonly Sent[], sequence: number, epoch: number): Promise<Acceptance> {
     const producer = { id: this.#name, epoch, sequence }
-    if (this.#random.chance(0.5))
-      return stream.accept(
-        sent.map(({ record }) => record),
-        { producer },
-      )
+    if (this.#random.chance(0.5)) return stream.accept(recordsOf(sent), { producer })
     return stream.accept(
       sent.map(({ record }, at) => ({ ...record, producer: { ...producer, sequence: sequence + at } })),
     )
@@ -332,10 +350,7 @@ class Once implements Sender {
   }
 
   async #accept(stream: Stream, { sent, identity }: { sent: Sent[]; identity: Identity }): Promise<Acceptance> {
-    const acceptance = await stream.accept(
-      sent.map(({ record }) => record),
-      identity,
-    )
+    const acceptance = await stream.accept(recordsOf(sent), identity)
     checkResults(sent, acceptance.results)
     this.#ledger.took(sent)
     return acceptance
@@ -366,7 +381,7 @@ class Anonymous implements Sender {
   async act(stream: Stream): Promise<void> {
     // A key of its own each time: where a request without an answer ended up, its values do not matter to others.
     const sent = this.#maker.make(`a${this.#requests++}`, 1 + this.#random.below(3))
-    const { results } = await stream.accept(sent.map(({ record }) => record))
+    const { results } = await stream.accept(recordsOf(sent))
     checkResults(sent, results)
     this.#ledger.took(sent)
   }

@@ -98,9 +98,10 @@ class Converter {
 
   refuseUnknown(record: RecordObject, fields: readonly NestedField[], path: string): void {
     if (this.#options.unknown === 'drop') return
-    for (const [name, value] of Object.entries(record)) {
+    const names = namesOf(fields)
+    for (const name of Object.keys(record)) {
       // Of a member without a value nothing is lost.
-      if (value === null || fields.some((field) => field.name === name)) continue
+      if (names.has(name) || record[name] === null) continue
       const near = fields.find((field) => field.name.toLowerCase() === name.toLowerCase())
       const where = path === '' ? name : `${path}.${name}`
       const hint = near === undefined ? '' : `; there is "${near.name}", and names are case-sensitive`
@@ -152,6 +153,16 @@ class Converter {
   #fail(code: RecordProblemCode, message: string): void {
     this.#problems.push({ code, message })
   }
+}
+
+const NAMES = new WeakMap<readonly NestedField[], ReadonlySet<string>>()
+
+function namesOf(fields: readonly NestedField[]): ReadonlySet<string> {
+  const known = NAMES.get(fields)
+  if (known !== undefined) return known
+  const names = new Set(fields.map(({ name }) => name))
+  NAMES.set(fields, names)
+  return names
 }
 
 /** An assignment to this one name would set the prototype. */
