@@ -16,6 +16,8 @@ export interface Line {
 const LINE_FEED = 0x0a
 const CARRIAGE_RETURN = 0x0d
 const BYTES_MIN = 64 * 1024
+/** What is taken for bytes that may never come. */
+const GROWTH_BYTES_MAX = 4 * 1024 * 1024
 
 export class LineCutter {
   bytes: Buffer
@@ -35,7 +37,8 @@ export class LineCutter {
   add(chunk: Uint8Array): void {
     const needed = this.#used + chunk.length
     if (needed > this.bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.max(needed, this.bytes.length * 2))
+      const more = Math.min(this.bytes.length, GROWTH_BYTES_MAX)
+      const grown = Buffer.allocUnsafe(Math.max(needed, this.bytes.length + more))
       this.bytes.copy(grown, 0, 0, this.#used)
       this.bytes = grown
     }
