@@ -14,7 +14,7 @@ import { type Extraction, isRefusal } from '../extract/extract.ts'
 import { findModule } from '../extract/module-path.ts'
 import { type ExtractPool, type ExtractTask, storeReader } from '../extract/pool.ts'
 import { type OwnExtractor, openExtractPools } from '../extract/pools.ts'
-import type { Answer, ObjectStores } from '../service/objects/ask.ts'
+import type { Answer, ObjectStores, ReadObject } from '../service/objects/ask.ts'
 import type { Labels } from '../service/objects/labels/labels.ts'
 import type { KeptFacts } from '../service/objects/redo.ts'
 import { openFileStore } from '../store/file.ts'
@@ -22,7 +22,7 @@ import type { BucketStore, Store } from '../store/store.ts'
 import type { Config } from './config.ts'
 import type { KnownDirectories } from './known-directories.ts'
 import { labelSubject, onnxExtractor } from './labels.ts'
-import { askAbout, type Describing, faultOf, locate, remoteReader } from './remote-bucket.ts'
+import { askAbout, type Describing, faultOf, locate, readerOf, remoteReader } from './remote-bucket.ts'
 import { bucketSettings } from './watched.ts'
 
 type Bucket =
@@ -148,11 +148,11 @@ export class Buckets implements ObjectStores {
     return (this.#remoteSettings(name)?.describe ?? 'none') !== 'none'
   }
 
-  async ask(creation: ObjectEvent): Promise<Answer> {
+  async ask(creation: ObjectEvent, isRead: boolean): Promise<Answer> {
     try {
       const bucket = await this.#remote(creation.bucket)
       const describing = this.#remoteSettings(creation.bucket)?.describe ?? 'none'
-      return bucket === null ? { kind: 'gone' } : await askAbout(bucket.live, creation, describing)
+      return bucket === null ? { kind: 'gone' } : await askAbout(bucket.live, creation, describing, isRead)
     } catch (error) {
       return { kind: 'failed', fault: faultOf(error) }
     }
@@ -162,14 +162,15 @@ export class Buckets implements ObjectStores {
    * Facts of the object that a `create` event names. Never throws for what is wrong with the object.
    * @param event where it has size and etag, by itself or from what the store has said, the store is not asked for them again
    * @param kept of its row as it is: labels that hold are taken from there
+   * @param read its bytes, where they are here already
    */
-  async extract(event: ObjectEvent, kept?: KeptFacts): Promise<Extraction> {
+  async extract(event: ObjectEvent, kept?: KeptFacts, read?: ReadObject): Promise<Extraction> {
     let bucket: Bucket | null
     let found: Found | Extraction
     try {
       bucket = await this.#bucketOf(event)
       if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
-      found = await (bucket.kind === 'remote' ? remoteTask(bucket.live, event) : taskOf(bucket, event))
+      found = await (bucket.kind === 'remote' ? remoteTask(bucket.live, event, read) : taskOf(bucket, event))
     } catch (error) {
       return unread('unavailable', messageOf(error), isRefusal(error))
     }
@@ -231,9 +232,13 @@ interface Found {
   pin: string
 }
 
-async function remoteTask(store: BucketStore, event: ObjectEvent): Promise<Found | Extraction> {
+async function remoteTask(store: BucketStore, event: ObjectEvent, here?: ReadObject): Promise<Found | Extraction> {
   const { bucket, key, versionId } = event
   let { sizeBytes, etag } = event
+  if (here !== undefined && here.etag === etag) {
+    const subject = { bucket, key, versionId, sizeBytes: here.bytes.length, etag }
+    return { pin: etag, task: { ...subject, read: readerOf(here) } }
+  }
   if (sizeBytes === undefined || etag === undefined) {
     const found = await locate(store, event)
     if (found.kind === 'missing') return unread('missing', `${bucket}/${key} is not there`)

@@ -32,6 +32,7 @@ class Outage {
     }
     this.store = withMethods(store, {
       head: (key, options) => ask(() => store.head(key, options)),
+      headWithBytes: (key, options) => ask(() => store.headWithBytes(key, options)),
       tags: (key, options) => ask(() => store.tags(key, options)),
       get: (key, options) => ask(() => store.get(key, options)),
     })

@@ -203,7 +203,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       deadLetters,
       clock,
       mapping: tables.mapping,
-      extract: (event, kept) => buckets.extract(event, kept),
+      extract: (event, kept, read) => buckets.extract(event, kept, read),
       stores: buckets,
       watches: watchedObjects(config, [warehouseUri(home, config)]),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),

@@ -3,10 +3,11 @@ import { describe, it } from 'node:test'
 import { eventOf } from '../../test/support/engine-bench.ts'
 import { withMethods } from '../../test/support/store-methods.ts'
 import { Fault, isFault } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import type { ObjectEvent } from '../change/object-event.ts'
 import { openMemoryBucket } from '../store/memory-bucket.ts'
 import type { BucketStore } from '../store/store.ts'
-import { askAbout, locate, remoteReader } from './remote-bucket.ts'
+import { askAbout, locate, readerOf, remoteReader } from './remote-bucket.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 
@@ -78,8 +79,11 @@ describe('what a store says of an object', () => {
     const { etag, versionId } = await store.putObject('k', bytes('one'), { ...extra, tags: { a: 'b' } })
     const event = creation({ versionId: versionId!, etag })
     const facts = { ...extra, etag, sizeBytes: 3 }
-    assert.deepEqual(await askAbout(store, event, 'all'), { kind: 'facts', facts: { ...facts, tags: { a: 'b' } } })
-    assert.deepEqual(await askAbout(store, event, 'head'), { kind: 'facts', facts })
+    assert.deepEqual(await askAbout(store, event, 'all', false), {
+      kind: 'facts',
+      facts: { ...facts, tags: { a: 'b' } },
+    })
+    assert.deepEqual(await askAbout(store, event, 'head', false), { kind: 'facts', facts })
   })
 
   it('costs one request for an object without tags, and a second one for its tags', async () => {
@@ -96,19 +100,85 @@ describe('what a store says of an object', () => {
       },
     })
     const plain = await inner.put('k', bytes('one'))
-    const answer = await askAbout(store, creation({ etag: plain.etag }), 'all')
+    const answer = await askAbout(store, creation({ etag: plain.etag }), 'all', false)
     assert.deepEqual(answer.kind === 'facts' && answer.facts.tags, {})
     assert.deepEqual(requests.splice(0), ['head'])
     inner.setTags('k', { a: 'b' })
-    await askAbout(store, creation({ etag: plain.etag }), 'all')
+    await askAbout(store, creation({ etag: plain.etag }), 'all', false)
     assert.deepEqual(requests, ['head', 'tags'])
+  })
+
+  it('comes with the bytes of a small object that is read next, for no more requests', async () => {
+    const inner = openMemoryBucket()
+    const requests: string[] = []
+    const counted =
+      <A extends unknown[], R>(name: string, method: (...args: A) => R) =>
+      (...args: A) => {
+        requests.push(name)
+        return method.apply(inner, args)
+      }
+    const store = withMethods(inner, {
+      head: counted('head', inner.head),
+      headWithBytes: counted('headWithBytes', inner.headWithBytes),
+      tags: counted('tags', inner.tags),
+      get: counted('get', inner.get),
+    })
+    const ask = async (more: Partial<ObjectEvent>) => {
+      const answer = await askAbout(store, creation(more), 'all', true)
+      assert.ok(answer.kind === 'facts')
+      return answer
+    }
+    const small = await inner.putObject('k', bytes('small'), { userMetadata: { by: 'Grace' } })
+    const { etag, sizeBytes } = small
+    const { facts, read } = await ask({ etag, sizeBytes })
+    assert.deepEqual([facts.userMetadata, facts.tags, facts.etag], [{ by: 'Grace' }, {}, etag])
+    assert.ok(read !== undefined && read.etag === etag)
+    assert.equal(Buffer.from(await readerOf(read)(1, 4)).toString(), 'mal')
+    assert.deepEqual(requests.splice(0), ['headWithBytes'])
+
+    // One that is large, or of which the event does not tell, is looked at alone.
+    const large = await inner.put('large', new Uint8Array(limits.extractHeadBytes + 1))
+    assert.equal((await ask({ key: 'large', etag: large.etag, sizeBytes: large.sizeBytes })).read, undefined)
+    assert.equal((await ask({ etag })).read, undefined)
+    assert.deepEqual(requests.splice(0), ['head', 'head'])
+
+    // Nor is one fetched that nobody reads.
+    await askAbout(store, creation({ etag, sizeBytes }), 'all', false)
+    assert.deepEqual(requests.splice(0), ['head'])
+    inner.setTags('k', { a: 'b' })
+    assert.deepEqual((await ask({ etag, sizeBytes })).facts.tags, { a: 'b' })
+    assert.deepEqual(requests.splice(0), ['headWithBytes', 'tags'])
+  })
+
+  it('never comes with the bytes of what took its place', async () => {
+    const store = openMemoryBucket()
+    const { etag, sizeBytes } = await store.put('k', bytes('one'))
+    await store.put('k', new Uint8Array(limits.extractHeadBytes + 1))
+    assert.deepEqual(await askAbout(store, creation({ etag, sizeBytes }), 'all', true), { kind: 'gone' })
+    store.setVersioning('enabled')
+    const second = await store.put('k', bytes('two'))
+    await store.put('k', bytes('six'))
+    const answer = await askAbout(store, creation({ ...second, versionId: second.versionId! }), 'all', true)
+    assert.ok(answer.kind === 'facts' && answer.read !== undefined)
+    assert.equal(Buffer.from(answer.read.bytes).toString(), 'two')
+  })
+
+  it('is of the null version below others, with its bytes', async () => {
+    const store = openMemoryBucket()
+    const { etag, sizeBytes } = await store.put('k', bytes('null'))
+    store.setVersioning('enabled')
+    await store.put('k', bytes('over'))
+    await store.delete(['k'])
+    const answer = await askAbout(store, creation({ etag, sizeBytes }), 'all', true)
+    assert.ok(answer.kind === 'facts' && answer.read !== undefined)
+    assert.equal(Buffer.from(answer.read.bytes).toString(), 'null')
   })
 
   it('is nothing about a newer object in its place', async () => {
     const store = openMemoryBucket()
     const { etag } = await store.put('k', bytes('one'))
     await store.putObject('k', bytes('two'), { tags: { of: 'two' } })
-    assert.deepEqual(await askAbout(store, creation({ etag }), 'all'), { kind: 'gone' })
+    assert.deepEqual(await askAbout(store, creation({ etag }), 'all', false), { kind: 'gone' })
   })
 
   it('is a fault where the store fails, with what could be learned where only the tags fail', async () => {
@@ -118,11 +188,11 @@ describe('what a store says of an object', () => {
       throw new Fault('unavailable', 'busy')
     }
     const fault = { code: 'unavailable', message: 'busy' }
-    assert.deepEqual(await askAbout(withMethods(inner, { head: fail }), creation({ etag }), 'all'), {
+    assert.deepEqual(await askAbout(withMethods(inner, { head: fail }), creation({ etag }), 'all', false), {
       kind: 'failed',
       fault,
     })
-    const answer = await askAbout(withMethods(inner, { tags: fail }), creation({ etag }), 'all')
+    const answer = await askAbout(withMethods(inner, { tags: fail }), creation({ etag }), 'all', false)
     assert.ok(answer.kind === 'facts' && answer.facts.tags === undefined && answer.facts.etag === etag)
     assert.deepEqual(answer.fault, fault)
   })

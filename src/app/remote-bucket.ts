@@ -7,36 +7,52 @@
  * missing.
  */
 import { isFault, messageOf } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import { NULL_VERSION, type ObjectEvent } from '../change/object-event.ts'
 import { isRefusal, type RangeReader } from '../extract/extract.ts'
 import { readingAhead } from '../extract/read-ahead.ts'
-import type { Answer, AskFault } from '../service/objects/ask.ts'
+import type { Answer, AskFault, ReadObject } from '../service/objects/ask.ts'
 import type { ObjectFacts } from '../service/objects/description.ts'
-import type { BucketStore, ObjectInfo } from '../store/store.ts'
+import type { BucketStore, ObjectInfo, ObjectWithBytes } from '../store/store.ts'
 
 /** `all`: by HEAD, and tags of objects that have some; `head`: without tags; `none`: nothing is asked. */
 export type Describing = 'all' | 'head' | 'none'
 
 export type Located =
-  | { kind: 'found'; info: ObjectInfo; versionId: string | undefined }
+  | { kind: 'found'; info: ObjectInfo; versionId: string | undefined; bytes: Uint8Array | null }
   | { kind: 'missing' }
   | { kind: 'superseded' }
 
-/** Finds the object of a creation. @throws Fault of the store */
-export async function locate(store: BucketStore, event: ObjectEvent): Promise<Located> {
+/**
+ * Finds the object of a creation.
+ * @param bytesMax fetch its bytes along, if there are no more
+ * @throws Fault of the store
+ */
+export async function locate(store: BucketStore, event: ObjectEvent, bytesMax?: number): Promise<Located> {
   const { key, versionId, etag } = event
-  const isIt = (info: ObjectInfo) => etag === undefined || info.etag === etag
+  const look = (version: { versionId?: string }) => lookAt(store, key, version, bytesMax)
+  const foundAs = (seen: ObjectWithBytes, as: string | undefined): Located =>
+    etag === undefined || seen.info.etag === etag ? { kind: 'found', ...seen, versionId: as } : { kind: 'superseded' }
   if (versionId !== NULL_VERSION) {
-    const info = await store.head(key, { versionId })
-    if (info === null) return { kind: 'missing' }
-    return isIt(info) ? { kind: 'found', info, versionId } : { kind: 'superseded' }
+    const seen = await look({ versionId })
+    return seen === null ? { kind: 'missing' } : foundAs(seen, versionId)
   }
-  const top = await store.head(key)
-  const isNull = top !== null && (top.versionId ?? NULL_VERSION) === NULL_VERSION
-  if (isNull) return isIt(top) ? { kind: 'found', info: top, versionId: top.versionId } : { kind: 'superseded' }
-  const below = await store.head(key, { versionId: NULL_VERSION }).catch(absentIfRefused)
-  if (below !== null) return isIt(below) ? { kind: 'found', info: below, versionId } : { kind: 'superseded' }
-  return { kind: 'missing' }
+  const top = await look({})
+  const isNull = top !== null && (top.info.versionId ?? NULL_VERSION) === NULL_VERSION
+  if (isNull) return foundAs(top, top.info.versionId)
+  const below = await look({ versionId: NULL_VERSION }).catch(absentIfRefused)
+  return below === null ? { kind: 'missing' } : foundAs(below, versionId)
+}
+
+async function lookAt(
+  store: BucketStore,
+  key: string,
+  version: { versionId?: string },
+  bytesMax: number | undefined,
+): Promise<ObjectWithBytes | null> {
+  if (bytesMax !== undefined) return store.headWithBytes(key, { ...version, bytesMax })
+  const info = await store.head(key, version)
+  return info === null ? null : { info, bytes: null }
 }
 
 /** Some stores refuse the name of the null version where there are no versions. */
@@ -45,24 +61,35 @@ function absentIfRefused(error: unknown): null {
   throw error
 }
 
-/** What the store says of the object of a creation. Never throws. */
-export async function askAbout(store: BucketStore, event: ObjectEvent, describing: Describing): Promise<Answer> {
+/**
+ * What the store says of the object of a creation. Never throws.
+ * @param isRead its bytes are wanted next: those of a small object come with the answer, by the same request
+ */
+export async function askAbout(
+  store: BucketStore,
+  event: ObjectEvent,
+  describing: Describing,
+  isRead: boolean,
+): Promise<Answer> {
+  const isSmall = event.sizeBytes !== undefined && event.sizeBytes <= limits.extractHeadBytes
   let found: Located
   try {
-    found = await locate(store, event)
+    found = await locate(store, event, isRead && isSmall ? limits.extractHeadBytes : undefined)
   } catch (error) {
     return { kind: 'failed', fault: faultOf(error) }
   }
   if (found.kind !== 'found') return { kind: 'gone' }
-  const facts = factsOf(found.info)
-  if (describing !== 'all') return { kind: 'facts', facts }
-  if ((found.info.tagCount ?? 0) === 0) return { kind: 'facts', facts: { ...facts, tags: {} } }
+  const { info, bytes } = found
+  const facts = factsOf(info)
+  const read = bytes === null ? {} : { read: { etag: info.etag, bytes } }
+  if (describing !== 'all') return { kind: 'facts', facts, ...read }
+  if ((info.tagCount ?? 0) === 0) return { kind: 'facts', facts: { ...facts, tags: {} }, ...read }
   const { key } = event
   try {
     const tags = await store.tags(key, found.versionId === undefined ? {} : { versionId: found.versionId })
-    return tags === null ? { kind: 'gone' } : { kind: 'facts', facts: { ...facts, tags } }
+    return tags === null ? { kind: 'gone' } : { kind: 'facts', facts: { ...facts, tags }, ...read }
   } catch (error) {
-    return { kind: 'facts', facts, fault: faultOf(error) }
+    return { kind: 'facts', facts, ...read, fault: faultOf(error) }
   }
 }
 
@@ -85,6 +112,12 @@ function factsOf(info: ObjectInfo): ObjectFacts {
   }
   const known = Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined))
   return { etag, sizeBytes, userMetadata, ...known }
+}
+
+/** The bytes of an object, all of which are here. */
+export function readerOf({ bytes }: ReadObject): RangeReader {
+  // Copies: what is sent to a worker takes the memory that it lies in along.
+  return async (start, end) => bytes.slice(start, end)
 }
 
 /** The bytes of an object whose size and etag are known; a newer object's are refused as `superseded`. */

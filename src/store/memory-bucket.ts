@@ -18,6 +18,7 @@ import type {
   ListOptions,
   ListVersionsOptions,
   ObjectInfo,
+  ObjectWithBytes,
   VersionInfo,
   Versioning,
 } from './store.ts'
@@ -86,6 +87,15 @@ class MemoryBucketAdapter implements MemoryBucket {
     if (found === undefined || found.marker) return null
     const tagCount = Object.keys(found.tags).length
     return { ...this.#infoOf(found), ...(tagCount > 0 && { tagCount }) }
+  }
+
+  async headWithBytes(
+    key: string,
+    { bytesMax, ...options }: { versionId?: string; bytesMax: number },
+  ): Promise<ObjectWithBytes | null> {
+    const info = await this.head(key, options)
+    if (info === null) return null
+    return { info, bytes: info.sizeBytes > bytesMax ? null : this.#mustFind(key, options.versionId).bytes.slice() }
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {

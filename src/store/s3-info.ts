@@ -1,5 +1,5 @@
 /** What S3 says of an object in the heads of its answers and in listings, in the port's words. */
-import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
+import type { GetObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { EncryptionStatus, ObjectInfo } from './store.ts'
 
 /** An entry of a listing, of objects or of versions. */
@@ -25,7 +25,10 @@ export function infoOfListed(key: string, entry: ListedEntry): ObjectInfo {
   }
 }
 
-export function infoOfHead(key: string, head: HeadObjectCommandOutput): ObjectInfo {
+/** The head of an answer about a whole object. */
+export type ObjectHead = HeadObjectCommandOutput | GetObjectCommandOutput
+
+export function infoOfHead(key: string, head: ObjectHead): ObjectInfo {
   const etag = unquoted(head.ETag)
   const checksumAlgorithm = checksumOf(head)
   const encryptionStatus = encryptionOf(head)
@@ -57,7 +60,7 @@ function isMultipart(etag: string): boolean {
   return /-\d+$/.test(etag)
 }
 
-function checksumOf(head: HeadObjectCommandOutput): string | undefined {
+function checksumOf(head: ObjectHead): string | undefined {
   if (head.ChecksumCRC64NVME !== undefined) return 'CRC64NVME'
   if (head.ChecksumCRC32C !== undefined) return 'CRC32C'
   if (head.ChecksumCRC32 !== undefined) return 'CRC32'
@@ -66,7 +69,7 @@ function checksumOf(head: HeadObjectCommandOutput): string | undefined {
   return undefined
 }
 
-function encryptionOf(head: HeadObjectCommandOutput): EncryptionStatus | undefined {
+function encryptionOf(head: ObjectHead): EncryptionStatus | undefined {
   if (head.SSECustomerAlgorithm !== undefined) return 'SSE-C'
   switch (head.ServerSideEncryption) {
     case 'AES256':

@@ -43,6 +43,38 @@ export async function readPart(
   return { bytes, etag: unquoted(output.ETag), sizeBytes: expected.sizeBytes }
 }
 
+/** The head of an answer, and its whole body; `head` is null where it does not say how long the object is. */
+export interface ReadWhole {
+  readonly head: GetObjectCommandOutput | null
+  /** Null: longer than was asked for. */
+  readonly bytes: Uint8Array | null
+}
+
+/**
+ * An object with everything that is said of it, by one request. Not by a range: S3 says no checksum beside one, and an empty object has
+ * no first byte.
+ */
+export async function readWhole(
+  { sdk, client }: LoadedClient,
+  { bucket, key, versionId, bytesMax }: ReadInput & { readonly bytesMax: number },
+  abortSignal: AbortSignal,
+): Promise<ReadWhole> {
+  const output = await client.send(
+    new sdk.GetObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      ChecksumMode: 'ENABLED',
+      ...(versionId !== undefined && { VersionId: versionId }),
+    }),
+    { abortSignal },
+  )
+  const length = output.ContentLength
+  if (length !== undefined && length <= bytesMax)
+    return { head: output, bytes: await collect(output, length, abortSignal) }
+  discard(output)
+  return { head: length === undefined ? null : output, bytes: null }
+}
+
 /** How long the body must be, and the object. @throws Fault `corrupt` when the answer is of another range */
 function expectedOf(output: GetObjectCommandOutput, input: ReadInput): { bytes: number; sizeBytes: number } {
   const { range } = input

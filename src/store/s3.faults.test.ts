@@ -110,6 +110,50 @@ test('a body that breaks off, or is shorter than was asked for, is read again', 
   })
 })
 
+test('an object that turns out larger than it was thought is told of by the same request, and others are read on', async () => {
+  await scene(async ({ fake, store, outcomes }) => {
+    const bytes = Buffer.alloc(2 * 1024 ** 2, 7)
+    fake.objects.set('/b/large', { bytes, metadata: { 'x-amz-meta-by': 'Grace' } })
+    fake.objects.set('/b/small', { bytes: Buffer.from('small'), metadata: {} })
+    for (let at = 0; at < 3; at++) {
+      const large = await store.headWithBytes('large', { bytesMax: 10 })
+      assert.deepEqual([large?.bytes, large?.info.sizeBytes], [null, bytes.length])
+      assert.deepEqual(large?.info.userMetadata, { by: 'Grace' })
+      const small = await store.headWithBytes('small', { bytesMax: 10 })
+      assert.equal(textOf(small!.bytes!), 'small')
+    }
+    assert.deepEqual(outcomes('GetObject'), Array(6).fill('ok'))
+    assert.deepEqual(outcomes('HeadObject'), [])
+    // What was not wanted is not kept waiting for.
+    for (let tries = 0; fake.inFlight > 0 && tries < 500; tries++) await systemClock.sleep(10)
+    assert.equal(fake.inFlight, 0)
+  })
+})
+
+test('an object that may be told of and not read is told of, without its bytes', async () => {
+  await scene(async ({ fake, store, outcomes }) => {
+    await store.put('k', utf8('archived'))
+    fake.trouble = ({ method }) =>
+      method === 'GET' ? { kind: 'error', status: 403, code: 'InvalidObjectState' } : null
+    const seen = await store.headWithBytes('k', { bytesMax: 100 })
+    assert.deepEqual(seen, { info: await store.head('k'), bytes: null })
+    assert.deepEqual(outcomes('GetObject'), ['refused'])
+    fake.trouble = () => ({ kind: 'error', status: 403, code: 'AccessDenied' })
+    await assert.rejects(store.headWithBytes('k', { bytesMax: 100 }), (error) => isFault(error, 'unavailable'))
+  })
+})
+
+test('a whole body that breaks off is asked for again with what is said of it, and a missing bucket is a fault', async () => {
+  await scene(async ({ fake, store, outcomes }) => {
+    await store.put('k', utf8('0123456789'))
+    fake.trouble = first(2, { kind: 'truncated', bytes: 4 })
+    assert.equal(textOf((await store.headWithBytes('k', { bytesMax: 10 }))!.bytes!), '0123456789')
+    assert.deepEqual(outcomes('GetObject'), ['broken', 'broken', 'ok'])
+    fake.trouble = () => ({ kind: 'error', status: 404, code: 'NoSuchBucket' })
+    await assert.rejects(store.headWithBytes('k', { bytesMax: 10 }), (error) => isFault(error, 'unavailable'))
+  })
+})
+
 test('a body that always breaks off is a fault that says so, after a bounded number of tries', async () => {
   await scene(async ({ fake, store, outcomes, clock }) => {
     await store.put('k', utf8('0123456789'))

@@ -18,7 +18,7 @@ import type { S3Connection } from './s3-connection.ts'
 import { deleteObjects } from './s3-delete.ts'
 import { infoOfHead, unquoted } from './s3-info.ts'
 import { listObjects, listVersions } from './s3-list.ts'
-import { type ReadPart, readPart } from './s3-read.ts'
+import { type ReadPart, readPart, readWhole } from './s3-read.ts'
 import { type Refusal, S3Requests, type SentRequest } from './s3-requests.ts'
 import { createObject, putBytes, putLocalFile, type Target, type Written } from './s3-upload.ts'
 import type {
@@ -27,6 +27,7 @@ import type {
   ListOptions,
   ListVersionsOptions,
   ObjectInfo,
+  ObjectWithBytes,
   VersionInfo,
   Versioning,
 } from './store.ts'
@@ -141,6 +142,34 @@ class S3Store implements BucketStore {
     const plain = await this.#tryHead(key, versionId, false)
     if ('value' in plain) return infoOfHead(key, plain.value)
     throw 'fault' in read && read.failure.kind === 'refused' ? read.fault : plain.fault
+  }
+
+  async headWithBytes(
+    key: string,
+    { versionId, bytesMax }: { versionId?: string; bytesMax: number },
+  ): Promise<ObjectWithBytes | null> {
+    const { Bucket, Key } = this.#input(key)
+    const done = await this.#requests.tryRun(
+      {
+        operation: 'GetObject',
+        what: `read ${this.#nameOf(key, versionId)}`,
+        facts: { key, versionId },
+        bytes: bytesMax,
+        patienceMs: this.#patienceMs,
+      },
+      (loaded, signal) => readWhole(loaded, { bucket: Bucket, key: Key, versionId, bytesMax }, signal),
+    )
+    if ('value' in done) {
+      this.#bucketSeen = true
+      const { head, bytes } = done.value
+      if (head !== null) return { info: infoOfHead(key, head), bytes }
+    } else {
+      if (isMissing(done, versionId)) return null
+      // An archived object, or one whose key is another's, is not given, and may be told of all the same.
+      if (done.failure.kind !== 'refused') throw done.fault
+    }
+    const info = await this.head(key, versionId === undefined ? {} : { versionId })
+    return info === null ? null : { info, bytes: null }
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Uint8Array> {

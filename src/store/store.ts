@@ -45,6 +45,13 @@ export interface VersionInfo extends ObjectInfo {
 /** Whether a bucket keeps versions. `suspended`: old ones stay, and what is put now is the version `null`. */
 export type Versioning = 'enabled' | 'suspended' | 'never'
 
+/** An object as `head` tells of it, and its bytes with it. */
+export interface ObjectWithBytes {
+  info: ObjectInfo
+  /** All of them; null: they are more than were asked for, or the store tells of the object and does not give it. */
+  bytes: Uint8Array | null
+}
+
 export interface GetOptions {
   /** First byte and end (exclusive). An end past the object is cut; a start at or past it gives no bytes. */
   range?: { start: number; end: number }
@@ -88,6 +95,11 @@ export interface Store {
 
 /** A store whose objects may have versions and tags: a bucket of S3, or one in memory for tests. */
 export interface BucketStore extends Store {
+  /**
+   * What `head` says of an object, and its bytes where they are no more than `bytesMax`: one request for both. Null as `head`.
+   * For objects that are thought to be small: of a larger one the bytes that are on their way are thrown away.
+   */
+  headWithBytes(key: string, options: { versionId?: string; bytesMax: number }): Promise<ObjectWithBytes | null>
   versioning(): Promise<Versioning>
   /** Every version and every marker: by key (UTF-8 bytes), the newest first within a key. */
   listVersions(prefix?: string, options?: ListVersionsOptions): AsyncIterable<VersionInfo>

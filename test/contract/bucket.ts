@@ -169,6 +169,32 @@ export function bucketContract(
       assert.equal(await store.tags('none'), null)
     })
 
+    withBucket('a small object comes with what a look says of it, a larger one without its bytes', async (bucket) => {
+      const { store } = bucket
+      await bucket.setVersioning('enabled')
+      const one = await store.put('k', utf8('one'))
+      await bucket.setTags('k', { a: 'b' })
+      await store.put('k', utf8('second'))
+      await store.put('empty', utf8(''))
+      const same = async (key: string, options: { versionId?: string; bytesMax: number }, text: string | null) => {
+        const { bytesMax: _, ...version } = options
+        const seen = await store.headWithBytes(key, options)
+        assert.deepEqual(seen?.info, await store.head(key, version))
+        assert.equal(seen?.bytes === null ? null : textOf(seen!.bytes), text)
+      }
+      await same('k', { bytesMax: 6 }, 'second')
+      await same('k', { bytesMax: 5 }, null)
+      await same('k', { bytesMax: 6, versionId: one.versionId! }, 'one')
+      await same('empty', { bytesMax: 6 }, '')
+      assert.equal((await store.headWithBytes('k', { bytesMax: 6, versionId: one.versionId! }))?.info.tagCount, 1)
+      await store.delete(['k'])
+      assert.equal(await store.headWithBytes('k', { bytesMax: 6 }), null)
+      assert.equal(await store.headWithBytes('none', { bytesMax: 6 }), null)
+      await same('k', { bytesMax: 3, versionId: one.versionId! }, 'one')
+      await bucket.deleteVersion('k', one.versionId!)
+      assert.equal(await store.headWithBytes('k', { bytesMax: 6, versionId: one.versionId! }), null)
+    })
+
     withBucket('an etag that is no more is superseded, a version that is no more is not found', async (bucket) => {
       const { store } = bucket
       await bucket.setVersioning('enabled')

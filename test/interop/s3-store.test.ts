@@ -77,6 +77,7 @@ test('a bucket that is not there is no empty one', { skip: noMinio }, async () =
   for (const work of [
     () => store.head('k'),
     () => store.get('k'),
+    () => store.headWithBytes('k', { bytesMax: 1 }),
     () => keysOf(store),
     () => store.put('k', utf8('x')),
   ]) {
@@ -118,6 +119,7 @@ test('what is said of an object with a checksum, metadata and a type is told', {
       userMetadata: { camera: 'x', title: 'é' },
     },
   )
+  assert.deepEqual((await store.headWithBytes('k', { bytesMax: 5 }))?.info, info)
   await close()
 })
 

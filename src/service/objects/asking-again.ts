@@ -187,7 +187,7 @@ export class AskingAgain {
     const state = this.#objectOf(version)
     if (state === null) return this.#settle(version, () => true)
     if (asking.asks(version.bucket)) {
-      const { description, fault } = await asking.describe(state)
+      const { description, fault } = await asking.describe(state, false)
       // What is known in part is told once; there is no end to telling it.
       const isNews = description !== null && (fault === undefined || isUntold(state))
       if (isNews) await accept([descriptionEvent(visible(state).event, description)])

@@ -4,9 +4,10 @@
  * `accept` makes events durable in the `objects` log. The stage then reads that log in windows and, per window,
  *   1. merges the events into what is known of each object version (`version-state.ts`): this decides what is newest,
  *      late or repeated, whatever the order of arrival;
- *   2. asks the stores of versions that changed for what their events do not carry (`ask.ts`);
- *   3. extracts the bytes of versions whose newest event is in the window (older ones are superseded: hot keys fold);
- *   4. appends to the journal's, inventory's and content table's logs; each change carries the offset of its event.
+ *   2. asks the stores of versions that changed for what their events do not carry (`ask.ts`), and keeps what they say;
+ *   3. extracts the bytes of versions whose newest event is in the window (older ones are superseded: hot keys fold), of each as soon
+ *      as its store has answered: what comes out is used when all answers are kept;
+ *   4. appends to the journal's, inventory's and content table's logs, side by side; each change carries the offset of its event.
  *
  * Crash story: on start the stage goes back to the last position that all three logs are known to have passed and passes
  * the rest on again. Merging is idempotent, and so are the tables: a change passed on twice is the same row.
@@ -21,7 +22,7 @@ import type { Extraction } from '../../extract/extract.ts'
 import type { Log } from '../../log/log.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import { appendChanges, appendTexts } from './append.ts'
-import { type AskFault, Asking, type ObjectStores } from './ask.ts'
+import { type Asked, type AskFault, Asking, type ObjectStores, type ReadObject } from './ask.ts'
 import { type AskedAgain, AskingAgain } from './asking-again.ts'
 import type { Difference } from './compare.ts'
 import type { ObjectFacts } from './description.ts'
@@ -49,8 +50,9 @@ export interface ObjectsParts {
    * Facts of the bytes that a `create` event names. Never throws for what is wrong with the object.
    * @param event with what else is known of the object
    * @param kept of its row as it is: what costs much and holds still is taken from there
+   * @param read its bytes, where they are here already
    */
-  extract: (event: ObjectEvent, kept?: KeptFacts) => Promise<Extraction>
+  extract: (event: ObjectEvent, kept?: KeptFacts, read?: ReadObject) => Promise<Extraction>
   /** Stores that can be asked about objects; absent: events are all that is known of them. */
   stores?: ObjectStores
   /** Objects that events are taken of; absent: all. */
@@ -206,7 +208,10 @@ export class ObjectsService {
       const row = () => journalRow(event, this.#known(event, state))
       if (journal) await appendChanges(this.#parts.journal, [{ input, op: 'upsert', row: row() }])
       if (inventory) await appendChanges(this.#parts.inventory, [this.#inventoryChange(input, state)])
-      if (content) await appendChanges(this.#parts.content, [await this.#contentOf(input, state)])
+      if (content) {
+        const extraction = this.#extract(state)
+        await appendChanges(this.#parts.content, [await this.#contentOf(input, state, extraction)])
+      }
     }
     return this.counts.extractFaults - faultsBefore
   }
@@ -284,22 +289,17 @@ export class ObjectsService {
     const applied = versions.applyBatch(events)
     for (const { effect } of applied) this.counts.byEffect[effect]++
 
-    const { applied: touched, faults } = await this.#asking.complete(lastOfEachVersion(applied), this.#position)
-    const states = new Map(touched.map(({ event, state }) => [versionOf(event), state]))
-    await appendChanges(
-      this.#parts.journal,
-      events.map(({ offset, event }) => {
-        const known = this.#known(event, states.get(versionOf(event)))
-        return { input: offset, op: 'upsert', row: journalRow(event, known) }
-      }),
-    )
-    await appendChanges(
-      this.#parts.inventory,
-      touched
-        .filter((version) => version.changedOffset >= this.#position)
-        .map(({ offset, state }) => this.#inventoryChange(offset, state)),
-    )
-    await appendChanges(this.#parts.content, await this.#contentChanges(touched, faults))
+    const extractions = new Map<number, Promise<Extraction>>()
+    try {
+      const asked = await this.#asking.complete(lastOfEachVersion(applied), this.#position, (one, at, read) => {
+        const extraction = one.tipOffset >= this.#position ? this.#extract(one.state, read) : undefined
+        if (extraction !== undefined) extractions.set(at, extraction)
+      })
+      await this.#passOn(events, asked, extractions)
+    } finally {
+      // When the window has failed nothing of it may be under way beside its next try.
+      await Promise.allSettled(extractions.values())
+    }
     versions.setEmitted(end)
     // What was passed on before this window is on disk with this window's merge; only that is let go.
     await objects.trim(this.#position)
@@ -308,6 +308,31 @@ export class ObjectsService {
     this.#moved = Promise.withResolvers<void>()
     this.counts.events += events.length
     this.#parts.onProgress?.(this.counts)
+  }
+
+  async #passOn(
+    events: readonly { offset: number; event: ObjectEvent }[],
+    { applied: touched, faults }: Asked,
+    extractions: ReadonlyMap<number, Promise<Extraction>>,
+  ): Promise<void> {
+    const { journal, inventory, content } = this.#parts
+    const states = new Map(touched.map(({ event, state }) => [versionOf(event), state]))
+    await allDone([
+      appendChanges(
+        journal,
+        events.map(({ offset, event }) => {
+          const known = this.#known(event, states.get(versionOf(event)))
+          return { input: offset, op: 'upsert', row: journalRow(event, known) }
+        }),
+      ),
+      appendChanges(
+        inventory,
+        touched
+          .filter((version) => version.changedOffset >= this.#position)
+          .map(({ offset, state }) => this.#inventoryChange(offset, state)),
+      ),
+      this.#contentChanges(touched, faults, extractions).then((changes) => appendChanges(content, changes)),
+    ])
   }
 
   /** What the store said that belongs to the record of this event. */
@@ -328,21 +353,37 @@ export class ObjectsService {
   async #contentChanges(
     touched: readonly AppliedEvent[],
     faults: ReadonlyMap<number, AskFault>,
+    extractions: ReadonlyMap<number, Promise<Extraction>>,
   ): Promise<TableChangeEntry[]> {
     const changes = touched.map(async ({ offset, state, tipOffset, changedOffset }, at) => {
       const fault = faults.get(at)
-      if (tipOffset >= this.#position) return [await this.#contentOf(offset, state, fault)]
+      if (tipOffset >= this.#position) return [await this.#contentOf(offset, state, extractions.get(at), fault)]
       if (changedOffset >= this.#position) await this.#noteAsked(state, fault)
       return []
     })
-    return (await Promise.all(changes)).flat()
+    return (await allDone(changes)).flat()
   }
 
-  async #contentOf(input: number, state: VersionState, fault?: AskFault): Promise<TableChangeEntry> {
+  /** What is in the bytes of the object that a version is; undefined: it is none. */
+  #extract(state: VersionState, read?: ReadObject): Promise<Extraction> | undefined {
     const { event, present, isDeleteMarker, facts } = visible(state)
+    if (!present || isDeleteMarker) return undefined
+    const extraction = this.#parts.extract({ ...facts, ...event }, undefined, read)
+    // It may fail before anybody waits for it; who does is told.
+    extraction.catch(() => undefined)
+    return extraction
+  }
+
+  async #contentOf(
+    input: number,
+    state: VersionState,
+    extraction: Promise<Extraction> | undefined,
+    fault?: AskFault,
+  ): Promise<TableChangeEntry> {
+    const { event, facts } = visible(state)
     await this.#settleOlder(event)
-    if (present && !isDeleteMarker) return this.#contentChange(event, facts, input, fault)
-    return { input, op: 'delete', row: versionKey(event, 'versionId') }
+    if (extraction === undefined) return { input, op: 'delete', row: versionKey(event, 'versionId') }
+    return this.#contentChange(event, facts, await extraction, input, fault)
   }
 
   /** Once a version is gone or has other bytes, nothing is to be done about bytes that it had before. */
@@ -357,12 +398,11 @@ export class ObjectsService {
   async #contentChange(
     event: ObjectEvent,
     facts: ObjectFacts | undefined,
+    extraction: Extraction,
     input: number,
     fault: AskFault | undefined,
   ): Promise<TableChangeEntry> {
-    const whole = { ...facts, ...event }
-    const extraction = await this.#parts.extract(whole)
-    const change = this.#changeOf(whole, extraction, input)
+    const change = this.#changeOf({ ...facts, ...event }, extraction, input)
     const letters = [...toldFaults(extraction.faults), ...(fault === undefined ? [] : [askLetter(fault)])]
     if (letters.length > 0) {
       this.counts.extractFaults++
@@ -402,6 +442,15 @@ export class ObjectsService {
     const now = versions.unread.get(event)
     versions.unread.set(event, now === null ? null : unreadWithout(now, isOver))
   }
+}
+
+/** When one fails, the others are waited for all the same: nothing of this try is under way in the next. @throws what failed first */
+async function allDone<T>(works: readonly Promise<T>[]): Promise<T[]> {
+  const done = await Promise.allSettled(works)
+  return done.map((each) => {
+    if (each.status === 'rejected') throw each.reason
+    return each.value
+  })
 }
 
 const NO_STORES: ObjectStores = { asks: () => false, ask: async () => ({ kind: 'gone' }) }
