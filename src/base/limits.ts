@@ -436,6 +436,8 @@ export const limits = {
   s3ConnectMs: 5_000,
   s3RequestMs: 30_000,
   s3BytesPerSecondMin: 64 * KiB,
+  /** What is read of an answer that says no. */
+  s3ErrorBytesMax: 64 * KiB,
   /** An object read whole, whose size is not known before, has the time of so many. */
   s3WholeReadBytes: 64 * MiB,
   /** Up to this size a file is put by one request; beyond in parts of this size or more, so many parts in all. Of all files so many

@@ -26,7 +26,26 @@ export function infoOfListed(key: string, entry: ListedEntry): ObjectInfo {
 }
 
 /** The head of an answer about a whole object. */
-export type ObjectHead = HeadObjectCommandOutput | GetObjectCommandOutput
+export type ObjectHead = Pick<
+  HeadObjectCommandOutput & GetObjectCommandOutput,
+  | 'ETag'
+  | 'ContentLength'
+  | 'LastModified'
+  | 'StorageClass'
+  | 'VersionId'
+  | 'ContentType'
+  | 'Metadata'
+  | 'TagCount'
+  | 'ServerSideEncryption'
+  | 'SSECustomerAlgorithm'
+  | 'SSEKMSKeyId'
+  | 'BucketKeyEnabled'
+  | 'ChecksumCRC64NVME'
+  | 'ChecksumCRC32C'
+  | 'ChecksumCRC32'
+  | 'ChecksumSHA256'
+  | 'ChecksumSHA1'
+>
 
 export function infoOfHead(key: string, head: ObjectHead): ObjectInfo {
   const etag = unquoted(head.ETag)

@@ -1,9 +1,9 @@
 /** Reading bytes of an object, whole or by range, and making sure that they are all there. */
-import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import { Fault } from '../base/fault.ts'
 import type { ByteRange } from './range.ts'
 import type { LoadedClient } from './s3-client.ts'
-import { unquoted } from './s3-info.ts'
+import { type GotObject, getObject, type ObjectBody } from './s3-get.ts'
+import { type ObjectHead, unquoted } from './s3-info.ts'
 
 export interface ReadPart {
   readonly bytes: Uint8Array
@@ -22,30 +22,27 @@ export interface ReadInput {
 }
 
 /** One request. An answer that breaks off or is shorter than it says is thrown as an error that may pass. */
-export async function readPart(
-  { sdk, client }: LoadedClient,
-  input: ReadInput,
-  abortSignal: AbortSignal,
-): Promise<ReadPart> {
+export async function readPart(loaded: LoadedClient, input: ReadInput, abortSignal: AbortSignal): Promise<ReadPart> {
   const { range } = input
-  const output = await client.send(
-    new sdk.GetObjectCommand({
+  const got = await getObject(
+    loaded,
+    {
       Bucket: input.bucket,
       Key: input.key,
       ...(range !== undefined && { Range: `bytes=${range.start}-${range.end - 1}` }),
       ...(input.versionId !== undefined && { VersionId: input.versionId }),
       ...(input.ifMatch !== undefined && { IfMatch: `"${input.ifMatch}"` }),
-    }),
-    { abortSignal },
+    },
+    abortSignal,
   )
-  const expected = expectedOf(output, input)
-  const bytes = await collect(output, expected.bytes, abortSignal)
-  return { bytes, etag: unquoted(output.ETag), sizeBytes: expected.sizeBytes }
+  const expected = expectedOf(got, input)
+  const bytes = await collect(got.body, expected.bytes, abortSignal)
+  return { bytes, etag: unquoted(got.head.ETag), sizeBytes: expected.sizeBytes }
 }
 
 /** The head of an answer, and its whole body; `head` is null where it does not say how long the object is. */
 export interface ReadWhole {
-  readonly head: GetObjectCommandOutput | null
+  readonly head: ObjectHead | null
   /** Null: longer than was asked for. */
   readonly bytes: Uint8Array | null
 }
@@ -55,53 +52,48 @@ export interface ReadWhole {
  * no first byte.
  */
 export async function readWhole(
-  { sdk, client }: LoadedClient,
+  loaded: LoadedClient,
   { bucket, key, versionId, bytesMax }: ReadInput & { readonly bytesMax: number },
   abortSignal: AbortSignal,
 ): Promise<ReadWhole> {
-  const output = await client.send(
-    new sdk.GetObjectCommand({
-      Bucket: bucket,
-      Key: key,
-      ChecksumMode: 'ENABLED',
-      ...(versionId !== undefined && { VersionId: versionId }),
-    }),
-    { abortSignal },
+  const { head, body } = await getObject(
+    loaded,
+    { Bucket: bucket, Key: key, ChecksumMode: 'ENABLED', ...(versionId !== undefined && { VersionId: versionId }) },
+    abortSignal,
   )
-  const length = output.ContentLength
-  if (length !== undefined && length <= bytesMax)
-    return { head: output, bytes: await collect(output, length, abortSignal) }
-  discard(output)
-  return { head: length === undefined ? null : output, bytes: null }
+  const length = head.ContentLength
+  if (length !== undefined && length <= bytesMax) return { head, bytes: await collect(body, length, abortSignal) }
+  // An answer that is not read to its end takes its connection with it.
+  body?.destroy()
+  return { head: length === undefined ? null : head, bytes: null }
 }
 
 /** How long the body must be, and the object. @throws Fault `corrupt` when the answer is of another range */
-function expectedOf(output: GetObjectCommandOutput, input: ReadInput): { bytes: number; sizeBytes: number } {
+function expectedOf({ head, body }: GotObject, input: ReadInput): { bytes: number; sizeBytes: number } {
   const { range } = input
-  const length = output.ContentLength
+  const length = head.ContentLength
   if (range === undefined) {
     if (length === undefined) throw new Error('the answer does not say how long it is')
     return { bytes: length, sizeBytes: length }
   }
-  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(output.ContentRange ?? '')
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(head.ContentRange ?? '')
   if (match === null) {
-    discard(output)
+    body?.destroy()
     throw new Fault(
       'unsupported',
-      `expected s3://${input.bucket}/${input.key} in the range that was asked for, got an answer without one ("${output.ContentRange ?? ''}"); the store must know ranges`,
+      `expected s3://${input.bucket}/${input.key} in the range that was asked for, got an answer without one ("${head.ContentRange ?? ''}"); the store must know ranges`,
       { bucket: input.bucket, key: input.key },
     )
   }
   const [start, last, sizeBytes] = match.slice(1).map(Number) as [number, number, number]
   if (start !== range.start || last !== Math.min(range.end, sizeBytes) - 1) {
-    discard(output)
-    throw new Error(`expected bytes ${range.start} to ${range.end} of ${sizeBytes}, got ${output.ContentRange}`)
+    body?.destroy()
+    throw new Error(`expected bytes ${range.start} to ${range.end} of ${sizeBytes}, got ${head.ContentRange}`)
   }
   return { bytes: last - start + 1, sizeBytes }
 }
 
-async function collect(output: GetObjectCommandOutput, expected: number, signal: AbortSignal): Promise<Uint8Array> {
-  const body = output.Body as (AsyncIterable<Uint8Array> & { destroy(): void }) | undefined
+async function collect(body: ObjectBody | undefined, expected: number, signal: AbortSignal): Promise<Uint8Array> {
   const bytes = new Uint8Array(expected)
   let filled = 0
   const stop = () => body?.destroy()
@@ -117,9 +109,4 @@ async function collect(output: GetObjectCommandOutput, expected: number, signal:
   }
   if (filled !== expected) throw new Error(`expected ${expected} bytes, got ${filled}`)
   return bytes
-}
-
-/** An answer that is not read to its end takes its connection with it. */
-function discard(output: GetObjectCommandOutput): void {
-  ;(output.Body as { destroy(): void } | undefined)?.destroy()
 }
