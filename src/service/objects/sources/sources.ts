@@ -4,20 +4,20 @@
  */
 import { unreachable } from '../../../base/assert.ts'
 import type { Clock } from '../../../base/clock.ts'
-import { Fault, messageOf } from '../../../base/fault.ts'
+import { messageOf } from '../../../base/fault.ts'
 import {
   type KafkaMember,
   KafkaReader,
   type KafkaReaderOptions,
   type Queue,
   QueueReader,
-  readNotificationBytes,
 } from '../../../source/source.ts'
 import type { DirectoryBucket, DirectoryBucketParts } from '../directory-bucket.ts'
 import { DirectorySource } from './directory-source.ts'
 import { Positions, type PositionsFile } from './positions.ts'
 import { NotificationTaker, type TakenCounts, type TakerParts } from './taker.ts'
 import { TopicTaker } from './topic.ts'
+import { WebhookSource } from './webhook.ts'
 
 /** A source, with what it is opened by. */
 export type ObjectSource =
@@ -174,7 +174,7 @@ export class ObjectSources {
       case 'directory':
         return new DirectorySource({ ...options, ...source, notice })
       case 'webhook': {
-        const webhook = new WebhookSource(name, taker)
+        const webhook = new WebhookSource({ name, taker, clock, notice })
         this.#senders.push({
           source: name,
           webhook: () => ({ token: source.token(), take: (body) => webhook.take(body) }),
@@ -229,54 +229,5 @@ function topicSource(reader: KafkaReader, topic: TopicTaker, taker: Notification
         oldestSeconds: topic.counts.oldestMs === null ? null : topic.counts.oldestMs / 1000,
       }
     },
-  }
-}
-
-class WebhookSource implements Running {
-  readonly #name: string
-  readonly #taker: NotificationTaker
-  #inFlight = 0
-  #received = 0
-  #full: string | null = null
-  #lastError: ObjectSourceStatus['lastError'] = null
-
-  constructor(name: string, taker: NotificationTaker) {
-    this.#name = name
-    this.#taker = taker
-  }
-
-  async take(body: Uint8Array): Promise<TakenCounts> {
-    this.#inFlight++
-    try {
-      this.#full = await this.#taker.full()
-      if (this.#full !== null) throw new Fault('unavailable', `${this.#full}; send it again later`)
-      const taken = await this.#taker.takeRead([
-        { subject: `webhook ${this.#name}`, found: readNotificationBytes(body) },
-      ])
-      this.#received++
-      return taken
-    } catch (error) {
-      this.#lastError = { message: messageOf(error), at: new Date().toISOString() }
-      throw error
-    } finally {
-      this.#inFlight--
-    }
-  }
-
-  run(): Promise<void> {
-    return Promise.resolve()
-  }
-
-  status(): Omit<ObjectSourceStatus, 'source'> {
-    return {
-      type: 'webhook',
-      trouble: this.#full,
-      lastError: this.#lastError,
-      waiting: null,
-      inFlight: this.#inFlight,
-      received: this.#received,
-      taken: this.#taker.counts,
-      oldestSeconds: null,
-    }
   }
 }
