@@ -11,7 +11,7 @@ import { isFault } from '../base/fault.ts'
 import type { S3Connection } from '../store/s3-connection.ts'
 import { type ConfigInput, parseConfig } from './config.ts'
 import { homeAt } from './home.ts'
-import { lookAtWarehouse, lookOutside, type Reach, requireWarehouse } from './reach.ts'
+import { awaitWarehouse, lookAtWarehouse, lookOutside, type Reach, requireWarehouse } from './reach.ts'
 
 const keys = { 'client.access-key-id': 'id', 'client.secret-access-key': 'secret' }
 
@@ -141,7 +141,7 @@ test('a bucket that stands for a directory of this home is not asked for in a st
   })
 })
 
-test('a warehouse that says no keeps a server from starting, and one that does not answer does not', async () => {
+test('a warehouse that says no would never do, and one that does not answer may yet', async () => {
   const fake = await FakeS3.start()
   try {
     const home = homeAt('/nowhere')
@@ -159,6 +159,45 @@ test('a warehouse that says no keeps a server from starting, and one that does n
       (error) => isFault(error, 'unavailable') && /InvalidAccessKeyId.*check s3\.access-key-id/.test(error.message),
     )
     assert.deepEqual(await lookAtWarehouse({ home, config: parseConfig({}, 'the test'), configDir: '/' }), [])
+  } finally {
+    await fake.close()
+  }
+})
+
+test('a warehouse that does not answer is waited for until it does, says no, the time is over, or a signal comes', async () => {
+  const fake = await FakeS3.start()
+  try {
+    const input = { s3: { default: propertiesOf(fake.connection) }, warehouse: { location: 's3://lake/tables' } }
+    const options = { home: homeAt('/nowhere'), config: parseConfig(input, 'the test'), configDir: '/', lookMs: 1_000 }
+    const outages: (readonly Reach[])[] = []
+    const ending = new AbortController()
+    const waiting = (waitMs: number) =>
+      awaitWarehouse(options, { signal: ending.signal, onOutage: (found) => outages.push(found), waitMs })
+    const down = { kind: 'lost request' } as const
+    const no = { kind: 'error', status: 403, code: 'InvalidAccessKeyId' } as const
+    /** Down at the first look, and `then` afterwards. */
+    const after = (then: Trouble | null) => {
+      outages.length = 0
+      fake.trouble = () => (outages.length === 0 ? down : then)
+    }
+    after(null)
+    assert.deepEqual(kinds((await waiting(60_000)) ?? []), ['ok'])
+    assert.deepEqual(outages.map(kinds), [['outage']])
+    after(no)
+    await assert.rejects(waiting(60_000), /cannot be used.*InvalidAccessKeyId/)
+    assert.equal(outages.length, 1)
+    after(down)
+    await assert.rejects(
+      waiting(3_000),
+      (error) => isFault(error, 'unavailable') && /did not answer for 3 s.*start again when/.test(error.message),
+    )
+    assert.equal(outages.length, 1, 'it is told once')
+    after({ kind: 'silence' })
+    const waits = waiting(60_000)
+    const telling = setInterval(() => outages.length > 0 && ending.abort(), 10).unref()
+    assert.equal(await waits, null)
+    clearInterval(telling)
+    assert.equal(await waiting(60_000), null)
   } finally {
     await fake.close()
   }

@@ -2,9 +2,11 @@
  * Whether what lies outside can be reached: every bucket, queue and topic that the configuration names, and a warehouse on S3. All are
  * looked at at once, each for `limits.reachMs` at most. Nothing is received, joined or written.
  *
- * Only a warehouse that says no keeps a server from starting: it cannot open a table without it. Everything else heals later, by itself
- * or by somebody's hand, and notifications are taken meanwhile.
+ * Only a warehouse keeps a server from starting, as no table can be opened without it: one that says no ends the start, and one that does
+ * not answer is waited for. Everything else heals later, by itself or by somebody's hand, and notifications are taken meanwhile.
  */
+import { backoffMs } from '../base/backoff.ts'
+import { systemClock } from '../base/clock.ts'
 import { eachAtOnce } from '../base/each-at-once.ts'
 import { Fault, isFault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
@@ -62,6 +64,58 @@ export function requireWarehouse(found: readonly Reach[]): void {
     'unavailable',
     `the warehouse cannot be used, so no table can be opened: ${lasting.map(({ message }) => message).join('; ')}`,
   )
+}
+
+export interface WarehouseWait {
+  /** Ends the waiting at once. */
+  signal: AbortSignal
+  /** Told once, of what the first look has shown. Must not throw. */
+  onOutage: (found: readonly Reach[]) => void
+  /** Default `limits.warehouseWaitMs`. */
+  waitMs?: number
+}
+
+/**
+ * Looks at the warehouse until it answers: an outage may pass, and is waited for.
+ * @returns what the last look has shown; null: the signal was aborted before
+ * @throws Fault `unavailable` for a warehouse that says no, at once, and for one that did not answer in time
+ */
+export async function awaitWarehouse(options: ReachOptions, wait: WarehouseWait): Promise<Reach[] | null> {
+  const { signal, onOutage, waitMs = limits.warehouseWaitMs } = wait
+  const over = AbortSignal.timeout(waitMs)
+  const either = AbortSignal.any([signal, over])
+  for (let failures = 1; ; failures++) {
+    const found = await unlessAborted(lookAtWarehouse(options), signal)
+    if (found === null) return null
+    requireWarehouse(found)
+    const outages = found.filter(({ level }) => level === 'problem')
+    if (outages.length === 0) return found
+    if (over.aborted) throw unanswered(outages, waitMs)
+    if (failures === 1) onOutage(outages)
+    const pauseMs = backoffMs(failures, limits.warehouseBackoffMs, limits.warehouseBackoffMaxMs)
+    await systemClock.sleep(pauseMs, either).catch(() => undefined)
+  }
+}
+
+function unanswered(found: readonly Reach[], waitMs: number): Fault {
+  const said = found.map(({ message }) => message).join('; ')
+  return new Fault(
+    'unavailable',
+    `the warehouse did not answer for ${Math.round(waitMs / 1000)} s, so no table can be opened: ${said}; nothing was taken: start again when the store answers, or correct warehouse.location and its connection under s3`,
+  )
+}
+
+/** Null: the signal was aborted before the work was done, which goes on and counts no more. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  const { promise, resolve } = Promise.withResolvers<null>()
+  const stop = () => resolve(null)
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await Promise.race([promise, work])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }
 
 async function lookAt(places: readonly Place[], options: ReachOptions, onFound: (found: Reach) => void): Promise<void> {

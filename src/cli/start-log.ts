@@ -2,12 +2,16 @@
 import type { AskedAgain } from '../app/engine.ts'
 import type { Reach } from '../app/reach.ts'
 import type { Fault, FaultFacts } from '../base/fault.ts'
+import { limits } from '../base/limits.ts'
 import { type BucketTurn, turnLine } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
 
 export const LOG_FORMATS = ['text', 'json'] as const
 export type LogFormat = (typeof LOG_FORMATS)[number]
 export type LogLevel = 'info' | 'warn' | 'error'
+
+const ASKED_LATER = 'it is asked again whenever it is needed'
+const WAITS = `it is asked again for ${limits.warehouseWaitMs / 60_000} minutes at most: nothing is taken meanwhile, and senders and queues keep what they have`
 
 export interface StartLogOptions {
   format: LogFormat
@@ -53,7 +57,7 @@ export class StartLog {
     if (level !== 'problem') return
     const { cause } = found
     const isSettings = cause === 'settings'
-    const next = isSettings ? 'the server goes on without it' : 'it is asked again whenever it is needed'
+    const next = isSettings ? 'the server goes on without it' : subject === 'warehouse' ? WAITS : ASKED_LATER
     const line = `${subject} cannot be used now: ${message}; ${next}`
     this.tell(isSettings ? 'error' : 'warn', 'unreachable', line, { subject, cause })
   }

@@ -3,7 +3,7 @@ import { access, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { ended, startServer } from '../../test/simulate/streams-server.ts'
+import { ended, spawnServer, startServer } from '../../test/simulate/streams-server.ts'
 import { cli, inTempDir } from '../../test/support/cli.ts'
 import { FakeS3 } from '../../test/support/fake-s3.ts'
 import type { ConfigInput } from '../app/config.ts'
@@ -102,6 +102,67 @@ test('a start whose warehouse is refused says why and makes nothing on disk', as
       const { code, stderr } = await cli(['start', '--home', home, '--config', config, '--port', '0'])
       assert.equal(code, 7, stderr)
       assert.match(stderr, /the warehouse cannot be used, so no table can be opened: .*no such bucket/)
+      await assert.rejects(access(home), { code: 'ENOENT' })
+    })
+  } finally {
+    await fake.close()
+  }
+})
+
+test('a start whose warehouse is down says so once, waits for it, and goes on when it answers', async () => {
+  const fake = await FakeS3.start()
+  try {
+    let isDown = true
+    let refusals = 0
+    // More than those after which a bucket is told to be degraded.
+    fake.trouble = () => {
+      if (isDown && ++refusals > 2 * limits.bucketFailuresTold) isDown = false
+      return isDown ? { kind: 'lost request' } : null
+    }
+    await inTempDir(async (dir) => {
+      const config = path.join(dir, 'config.json')
+      await writeFile(config, settings(fake, { warehouse: { location: 's3://lake/tables' } }))
+      const server = await startServer(path.join(dir, 'home'), config, {}, ['--log-format', 'json'])
+      server.child.kill('SIGTERM')
+      assert.equal(await ended(server.child), 0, server.told())
+      const told = server
+        .told()
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { event: string; cause?: string; message: string })
+      assert.deepEqual(
+        told.filter(({ event }) => !['note', 'committed'].includes(event)).map(({ event }) => event),
+        ['unreachable', 'warehouse-answers', 'ending', 'ended'],
+      )
+      const outage = told.find(({ event }) => event === 'unreachable')
+      assert.equal(outage?.cause, 'outage')
+      assert.match(outage?.message ?? '', /^warehouse cannot be used now: .*nothing is taken meanwhile/)
+      assert.ok(
+        [...fake.objects.keys()].some((key) => key.startsWith('/lake/tables/')),
+        'tables were made there',
+      )
+    })
+  } finally {
+    await fake.close()
+  }
+})
+
+test('a start that waits for its warehouse ends by a signal, well, at once, and has made nothing on disk', async () => {
+  const fake = await FakeS3.start()
+  try {
+    fake.trouble = () => ({ kind: 'error', status: 503, code: 'ServiceUnavailable' })
+    await inTempDir(async (dir) => {
+      const config = path.join(dir, 'config.json')
+      const home = path.join(dir, 'home')
+      await writeFile(config, settings(fake, { warehouse: { location: 's3://lake/tables' } }))
+      const child = spawnServer(home, config)
+      let told = ''
+      child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+        told += text
+        if (told.includes('nothing is taken meanwhile')) child.kill('SIGTERM')
+      })
+      assert.equal(await ended(child), 0, told)
+      assert.match(told, /ended before the warehouse answered: nothing was taken\n$/)
       await assert.rejects(access(home), { code: 'ENOENT' })
     })
   } finally {

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { type Command, Option } from 'commander'
 import { loadConfig } from '../app/config-file.ts'
 import type { AskedAgain, Engine } from '../app/engine.ts'
-import { lookAtWarehouse, lookOutside, requireWarehouse } from '../app/reach.ts'
+import { awaitWarehouse, lookOutside, type Reach } from '../app/reach.ts'
 import { ReconcileSchedule, reconcileLine } from '../app/reconcile-schedule.ts'
 import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
@@ -38,7 +38,7 @@ Examples:
   tidewater start --home /var/lib/tidewater --port 9000
 
 Prints one line on standard output when it takes requests. When it is told to end, it answers what is under way, commits what it
-has taken, and ends with exit code 0. API keys: http.keysFile, and the variable TIDEWATER_API_KEYS; the file is read again when it
+has taken, and ends with exit code 0. A warehouse on S3 that does not answer is waited for, ten minutes at most. API keys: http.keysFile, and the variable TIDEWATER_API_KEYS; the file is read again when it
 changes, and on SIGHUP. So is the configuration file: other content columns are added and filled while everything goes on;
 what else has changed is named, and taken at the next start.`,
     )
@@ -50,10 +50,16 @@ what else has changed is named, and taken at the next start.`,
       })
       const setting = await settingOf(options, true)
       const keys = await keysOf(setting, log)
-      const metrics = new Metrics({ ofProcess: true, onBucket: log.bucket })
+      let isLooking = true
+      const metrics = new Metrics({
+        ofProcess: true,
+        // That the warehouse does not answer is told by the look at it.
+        onBucket: (turn) => {
+          if (!isLooking) log.bucket(turn)
+        },
+      })
       const signal = interruptSignal()
       for (const note of setting.notes) log.tell('info', 'note', note)
-      await look(setting, metrics, log)
       const onEvent = (event: FeedEvent) => {
         metrics.feed(event)
         log.feed(event)
@@ -65,6 +71,8 @@ what else has changed is named, and taken at the next start.`,
       }
       process.on('SIGHUP', reload)
       try {
+        if (!(await look(setting, metrics, log, signal))) return
+        isLooking = false
         const onNotice = (text: string) => log.tell('warn', 'notice', text)
         const onAskedAgain = (event: AskedAgain) => {
           metrics.askedAgain(event)
@@ -112,14 +120,25 @@ what else has changed is named, and taken at the next start.`,
 
 /**
  * Tells of what cannot be reached, each as soon as it is known, and waits for nothing but the warehouse.
+ * @returns false: the server was told to end while it waited
  * @throws Fault `unavailable` for a warehouse that would not do
  */
-async function look(setting: Setting, metrics: Metrics, log: StartLog): Promise<void> {
+async function look(setting: Setting, metrics: Metrics, log: StartLog, signal: AbortSignal): Promise<boolean> {
   const options = { ...setting, onRequest: metrics.s3 }
-  const warehouse = await lookAtWarehouse(options)
-  requireWarehouse(warehouse)
+  let waited = false
+  const onOutage = (outages: readonly Reach[]) => {
+    waited = true
+    for (const found of outages) log.reach(found)
+  }
+  const warehouse = await awaitWarehouse(options, { signal, onOutage })
+  if (warehouse === null) {
+    log.tell('info', 'ended', 'ended before the warehouse answered: nothing was taken')
+    return false
+  }
+  if (waited) log.tell('info', 'warehouse-answers', 'the warehouse answers: the start goes on')
   for (const found of warehouse) log.reach(found)
   void lookOutside(options, (found) => log.reach(found))
+  return true
 }
 
 function watchConfig(engine: Engine, { config, configFile, configDir }: Setting, log: StartLog): Promise<ConfigWatch> {

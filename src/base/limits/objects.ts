@@ -37,6 +37,10 @@ export const objectLimits = {
   /** A look at what lies outside, before the start; how many are taken at once. */
   reachMs: 5_000,
   reachAtOnce: 16,
+  /** A start waits so long for a warehouse that does not answer, and looks again after such a pause (doubled up to the maximum). */
+  warehouseWaitMs: 10 * 60_000,
+  warehouseBackoffMs: 1_000,
+  warehouseBackoffMaxMs: 15_000,
   /** Requests to a bucket that fail one after another before `/health` and the log tell of it; the log does so again after so long. */
   bucketFailuresTold: 5,
   bucketToldEveryMs: 60_000,
