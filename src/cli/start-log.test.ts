@@ -80,3 +80,13 @@ test('objects that wait for their store are told once when they begin to, and on
     '2026-11-26T12:00:00.000Z no object of bucket photos waits any more: 12 were answered, 34000 ms after the first waited\n',
   ])
 })
+
+test('a bucket that fails is told of by what it is for', () => {
+  const lines: string[] = []
+  const holdsOf = (bucket: string) => (bucket === 'lake' ? 'tables' : 'objects')
+  const log = new StartLog({ format: 'text', write: (line) => lines.push(line), nowMs: () => 0, holdsOf })
+  for (const bucket of ['lake', 'photos'])
+    log.bucket({ kind: 'degraded', bucket, failures: 5, outcome: 'timeout', error: null })
+  assert.match(lines[0] ?? '', /bucket lake: .*what is to be committed waits until it answers\n$/)
+  assert.match(lines[1] ?? '', /bucket photos: .*its objects are known by their events alone until it answers\n$/)
+})

@@ -3,7 +3,7 @@ import type { AskedAgain } from '../app/engine.ts'
 import type { Reach } from '../app/reach.ts'
 import type { Fault, FaultFacts } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
-import { type BucketTurn, turnLine } from '../http/http.ts'
+import { type BucketHolds, type BucketTurn, turnLine } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
 
 export const LOG_FORMATS = ['text', 'json'] as const
@@ -17,6 +17,8 @@ export interface StartLogOptions {
   format: LogFormat
   write: (line: string) => void
   nowMs: () => number
+  /** What a bucket is for. Default: objects. */
+  holdsOf?: (bucket: string) => BucketHolds
 }
 
 export class StartLog {
@@ -65,7 +67,8 @@ export class StartLog {
   /** Requests to a bucket that began to fail one after another, or are answered again. */
   readonly bucket = (turn: BucketTurn): void => {
     const { kind, ...facts } = turn
-    this.tell(kind === 'degraded' ? 'warn' : 'info', `bucket-${kind}`, turnLine(turn), { ...facts })
+    const line = turnLine(turn, this.#options.holdsOf?.(turn.bucket) ?? 'objects')
+    this.tell(kind === 'degraded' ? 'warn' : 'info', `bucket-${kind}`, line, { ...facts })
   }
 
   readonly askedAgain = (event: AskedAgain): void => {

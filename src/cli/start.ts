@@ -7,8 +7,9 @@ import { awaitWarehouse, lookOutside, type Reach } from '../app/reach.ts'
 import { ReconcileSchedule, reconcileLine } from '../app/reconcile-schedule.ts'
 import { reextractPart } from '../app/reextract.ts'
 import { replayWhileServing } from '../app/replay.ts'
+import { s3Place } from '../app/warehouse.ts'
 import { Fault, messageOf } from '../base/fault.ts'
-import { KeyFile, Metrics, PORT_DEFAULT, type Server, startServer } from '../http/http.ts'
+import { type BucketHolds, KeyFile, Metrics, PORT_DEFAULT, type Server, startServer } from '../http/http.ts'
 import type { FeedEvent } from '../table/table.ts'
 import { type HomeOptions, homeOption, interruptSignal, type Setting, settingOf, withEngine } from './common.ts'
 import { ConfigWatch } from './config-watch.ts'
@@ -43,12 +44,13 @@ changes, and on SIGHUP. So is the configuration file: other content columns are 
 what else has changed is named, and taken at the next start.`,
     )
     .action(async (options: StartOptions) => {
+      const setting = await settingOf(options, true)
       const log = new StartLog({
         format: options.logFormat,
         write: (line) => process.stderr.write(line),
         nowMs: () => Date.now(),
+        holdsOf: (bucket) => holdsOf(setting.config, bucket),
       })
-      const setting = await settingOf(options, true)
       const keys = await keysOf(setting, log)
       let isLooking = true
       const metrics = new Metrics({
@@ -139,6 +141,12 @@ async function look(setting: Setting, metrics: Metrics, log: StartLog, signal: A
   for (const found of warehouse) log.reach(found)
   void lookOutside(options, (found) => log.reach(found))
   return true
+}
+
+/** The bucket of the warehouse is one of objects too where it is named as one. */
+function holdsOf({ warehouse, objects }: Setting['config'], bucket: string): BucketHolds {
+  if (warehouse.location === undefined || s3Place(warehouse.location)?.bucket !== bucket) return 'objects'
+  return Object.hasOwn(objects.buckets, bucket) ? 'both' : 'tables'
 }
 
 function watchConfig(engine: Engine, { config, configFile, configDir }: Setting, log: StartLog): Promise<ConfigWatch> {

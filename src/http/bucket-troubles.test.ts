@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { limits } from '../base/limits.ts'
-import { BucketTroubles, type BucketTurn, turnLine } from './bucket-troubles.ts'
+import { type BucketHolds, BucketTroubles, type BucketTurn, turnLine } from './bucket-troubles.ts'
 
 function bench() {
   const turns: BucketTurn[] = []
@@ -66,6 +66,19 @@ test('a bucket that fails on while nothing may be told is told of when it may', 
 
 test('both turns are sentences that name the bucket', () => {
   const turn = { bucket: 'photos', failures: 7, outcome: 'refused', error: 'AccessDenied: no' } as const
-  assert.match(turnLine({ kind: 'degraded', ...turn }), /^bucket photos: 7 requests .*\(refused: AccessDenied: no\)/)
-  assert.match(turnLine({ kind: 'recovered', ...turn }), /^bucket photos answers again, after 7 requests/)
+  assert.match(
+    turnLine({ kind: 'degraded', ...turn }, 'objects'),
+    /^bucket photos: 7 requests .*\(refused: AccessDenied: no\)/,
+  )
+  assert.match(turnLine({ kind: 'recovered', ...turn }, 'tables'), /^bucket photos answers again, after 7 requests/)
+})
+
+test('of a bucket that holds the warehouse it is told that commits wait, and not that its objects are known by events', () => {
+  const turn = { kind: 'degraded', bucket: 'lake', failures: 7, outcome: 'timeout', error: null } as const
+  const commits = /what is to be committed waits until it answers/
+  const objects = /objects are known by their events alone/
+  const said = (holds: BucketHolds) => [commits, objects].map((each) => each.test(turnLine(turn, holds)))
+  assert.deepEqual(said('objects'), [false, true])
+  assert.deepEqual(said('tables'), [true, false])
+  assert.deepEqual(said('both'), [true, true])
 })

@@ -88,11 +88,21 @@ function turnOf({ failures, outcome, error }: Failing): Omit<BucketTurn, 'kind' 
   return { failures, outcome, error }
 }
 
+/** What a bucket is for: objects that events tell of, the tables, or both. */
+export type BucketHolds = 'objects' | 'tables' | 'both'
+
+/** What has to do without the bucket while it fails. */
+const WITHOUT: Record<BucketHolds, string> = {
+  objects: 'its objects are known by their events alone until it answers',
+  tables: 'it holds the warehouse: what is to be committed waits until it answers',
+  both: 'it holds the warehouse: what is to be committed waits until it answers, and its objects are known by their events alone',
+}
+
 /** A turn as a sentence. */
-export function turnLine(turn: BucketTurn): string {
+export function turnLine(turn: BucketTurn, holds: BucketHolds): string {
   switch (turn.kind) {
     case 'degraded':
-      return `${failingLine(turn.bucket, turn)}; its objects are known by their events alone until it answers`
+      return `${failingLine(turn.bucket, turn)}; ${WITHOUT[holds]}`
     case 'recovered':
       return `bucket ${turn.bucket} answers again, after ${turn.failures} requests that failed`
   }
