@@ -72,12 +72,23 @@ test('as text every line is a time and a sentence', () => {
 
 test('objects that wait for their store are told once when they begin to, and once when none does any more', () => {
   const { log, lines } = logged('text')
-  log.askedAgain({ kind: 'began', bucket: 'photos', waiting: 12 })
+  log.askedAgain({ kind: 'began', bucket: 'photos', waiting: 12, why: 'unanswered', reason: 'read: no answer' })
   log.askedAgain({ kind: 'asked', bucket: 'photos', outcomes: ['answered'] })
-  log.askedAgain({ kind: 'ended', bucket: 'photos', answered: 12, elapsedMs: 34_000 })
+  log.askedAgain({ kind: 'ended', bucket: 'photos', answered: 12, gone: 0, failed: 0, settled: 0, elapsedMs: 34_000 })
   assert.deepEqual(lines, [
-    '2026-11-26T12:00:00.000Z bucket photos did not answer about 12 objects; it is asked again by itself\n',
-    '2026-11-26T12:00:00.000Z no object of bucket photos waits any more: 12 were answered, 34000 ms after the first waited\n',
+    '2026-11-26T12:00:00.000Z bucket photos did not answer about 12 objects; they are asked about again by themselves\n',
+    '2026-11-26T12:00:00.000Z no object of bucket photos waits any more, 34.0 s after this process began to ask: 12 answered\n',
+  ])
+})
+
+test('objects that are refused are told of with what the store said and what to mend, and at the end those that stay unread too', () => {
+  const { log, lines } = logged('text')
+  const reason = 'read: the store refuses (SignatureDoesNotMatch: no)'
+  log.askedAgain({ kind: 'began', bucket: 'photos', waiting: 1, why: 'refused', reason })
+  log.askedAgain({ kind: 'ended', bucket: 'photos', answered: 3, gone: 2, failed: 1, settled: 4, elapsedMs: 1_500 })
+  assert.deepEqual(lines, [
+    `2026-11-26T12:00:00.000Z bucket photos refused 1 object: mend rights or credentials, it is asked about again by itself; it said: ${reason}\n`,
+    '2026-11-26T12:00:00.000Z no object of bucket photos waits any more, 1.5 s after this process began to ask: 3 answered, 2 gone or replaced, 1 that cannot be read (deadletter list says why), at least 4 settled by newer events or by hand\n',
   ])
 })
 

@@ -75,17 +75,30 @@ export class StartLog {
     const { bucket } = event
     switch (event.kind) {
       case 'began': {
-        const { waiting } = event
-        const message = `bucket ${bucket} did not answer about ${waiting} objects; it is asked again by itself`
-        this.tell('warn', 'objects-wait', message, { bucket, waiting })
+        const { waiting, why, reason } = event
+        const isOne = waiting === 1
+        const objects = isOne ? '1 object' : `${waiting} objects`
+        const next = `${isOne ? 'it is' : 'they are'} asked about again by ${isOne ? 'itself' : 'themselves'}`
+        const message =
+          why === 'refused'
+            ? `bucket ${bucket} refused ${objects}: mend rights or credentials, ${next}; it said: ${reason}`
+            : `bucket ${bucket} did not answer about ${objects}; ${next}`
+        this.tell('warn', 'objects-wait', message, { bucket, waiting, why, reason })
         return
       }
       case 'asked':
         return
       case 'ended': {
-        const { answered, elapsedMs } = event
-        const message = `no object of bucket ${bucket} waits any more: ${answered} were answered, ${elapsedMs} ms after the first waited`
-        this.tell('info', 'objects-answered', message, { bucket, answered, elapsedMs })
+        const { answered, gone, failed, settled, elapsedMs } = event
+        const parts = [
+          `${answered} answered`,
+          ...(gone > 0 ? [`${gone} gone or replaced`] : []),
+          ...(failed > 0 ? [`${failed} that cannot be read (deadletter list says why)`] : []),
+          ...(settled > 0 ? [`at least ${settled} settled by newer events or by hand`] : []),
+        ]
+        const since = `${(elapsedMs / 1000).toFixed(1)} s after this process began to ask`
+        const message = `no object of bucket ${bucket} waits any more, ${since}: ${parts.join(', ')}`
+        this.tell('info', 'objects-answered', message, { bucket, answered, gone, failed, settled, elapsedMs })
         return
       }
     }

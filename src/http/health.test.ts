@@ -114,7 +114,7 @@ test('objects that wait for their store are told by health and metrics, and how 
   const metrics = new Metrics()
   const waiting = [{ bucket: 'photos', waiting: 7 }]
   await withServer(config, { metrics, waitingObjects: () => waiting }, async ({ send }) => {
-    metrics.askedAgain({ kind: 'began', bucket: 'photos', waiting: 7 })
+    metrics.askedAgain({ kind: 'began', bucket: 'photos', waiting: 7, why: 'unanswered', reason: 'no answer' })
     metrics.askedAgain({ kind: 'asked', bucket: 'photos', outcomes: ['unanswered'] })
     metrics.askedAgain({ kind: 'asked', bucket: 'photos', outcomes: ['answered', 'refused', 'answered'] })
     const { waitingObjects } = (await send('GET', '/health')).body as { waitingObjects: object[] }

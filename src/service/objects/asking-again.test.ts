@@ -49,6 +49,9 @@ const SILENT: AskFault = { code: 'unavailable', message: 'no answer' }
 const REFUSED: AskFault = { code: 'unavailable', message: 'AccessDenied', isRefused: true }
 const READ: ExtractFault = { extractor: 'read', kind: 'unavailable', message: 'no answer' }
 
+const REFUSING = { why: 'refused', reason: 'read: AccessDenied' } as const
+const SILENTLY = { why: 'unanswered', reason: 'read: no answer' } as const
+
 /** A service whose store is this object. */
 class Bench {
   readonly clock = new HandClock()
@@ -217,8 +220,8 @@ test('what a store did not answer is asked by one probe at a time until it answe
     assert.deepEqual(
       told.map((event) => ({ ...event, elapsedMs: undefined })),
       [
-        { kind: 'began', bucket: 'photos', waiting: 60, elapsedMs: undefined },
-        { kind: 'ended', bucket: 'photos', answered: 60, elapsedMs: undefined },
+        { kind: 'began', bucket: 'photos', waiting: 60, ...SILENTLY, elapsedMs: undefined },
+        { kind: 'ended', bucket: 'photos', answered: 60, gone: 0, failed: 0, settled: 0, elapsedMs: undefined },
       ],
     )
     assert.deepEqual(bench.service.waiting(), [])
@@ -433,5 +436,30 @@ test('what was unread in a file of before is asked again, if its letters may pas
     await bench.clock.pass(3 * limits.askAgainMs)
     assert.deepEqual(await bench.letters(), ['photos/a@null undescribed settled', 'photos/broken@null truncated open'])
     assert.deepEqual(bench.service.waiting(), [])
+  })
+})
+
+test('what became of the objects that waited is counted: answered, gone, settled by newer events, and those that cannot be read', async () => {
+  await Bench.with(async (bench) => {
+    bench.fault = (key) => (key === 'gone' ? REFUSED : null)
+    bench.readFault = (key) => (key === 'gone' ? null : { ...READ, message: 'AccessDenied', isRefused: true })
+    await bench.put('well', 'broken', 'gone', 'over')
+    bench.fault = () => null
+    bench.answer = () => ({ kind: 'gone' })
+    bench.readFault = (key) => (key === 'well' ? null : { extractor: 'image', kind: 'truncated', message: 'short' })
+    bench.start()
+    await bench.clock.pass(2 * limits.askAgainMs)
+    await bench.tell(
+      eventOf({ key: 'over', kind: 'delete', name: 'ObjectRemoved:Delete', time: '2026-01-01T00:00:01.000Z' }),
+    )
+    await bench.clock.pass(limits.askAgainRefusedMs + 5 * limits.askAgainMs)
+    const told = bench.events.filter((event) => event.kind !== 'asked')
+    assert.deepEqual(
+      told.map((event) => ({ ...event, elapsedMs: undefined })),
+      [
+        { kind: 'began', bucket: 'photos', waiting: 4, ...REFUSING, elapsedMs: undefined },
+        { kind: 'ended', bucket: 'photos', answered: 1, gone: 1, failed: 1, settled: 1, elapsedMs: undefined },
+      ],
+    )
   })
 })

@@ -46,19 +46,35 @@ export interface AskingAgainParts {
   onEvent?: ((event: AskedAgain) => void) | undefined
 }
 
-/** How one object went: `failed`: what it lacks it will not get by itself. */
-export type AgainOutcome = 'answered' | 'unanswered' | 'refused' | 'failed'
+/** How one object went: `gone`: it is not there any more, or another took its place; `failed`: what it lacks it will not get by itself. */
+export type AgainOutcome = 'answered' | 'gone' | 'unanswered' | 'refused' | 'failed'
 
 export type AskedAgain =
-  /** Objects of a bucket have begun to wait. */
-  | { kind: 'began'; bucket: string; waiting: number }
+  /** Objects of a bucket have begun to wait. `why` and `reason`: of the one that is asked about first. */
+  | { kind: 'began'; bucket: string; waiting: number; why: Exclude<Passing, 'never'>; reason: string }
   | { kind: 'asked'; bucket: string; outcomes: readonly AgainOutcome[] }
-  /** None waits any more. */
-  | { kind: 'ended'; bucket: string; answered: number; elapsedMs: number }
+  /** None waits any more. `elapsedMs`: since `began`. */
+  | ({ kind: 'ended'; bucket: string; elapsedMs: number } & Over)
+
+/** Objects that wait no more. */
+interface Over {
+  answered: number
+  gone: number
+  failed: number
+  /** Settled by newer events, or by somebody, without being asked about: of those that waited at `began`, at least so many. */
+  settled: number
+}
+
+/** What stays unknown of one object, and whether there is nothing more to learn as it is there no more. */
+interface Again {
+  letters: UnreadLetter[]
+  isGone: boolean
+}
 
 interface BucketState {
   readonly sinceMs: number
-  answered: number
+  readonly waitingAtFirst: number
+  readonly over: Omit<Over, 'settled'>
   /** Turns that ended because the store did not answer, one after another, and until when it is left alone. */
   failures: number
   heldUntilMs: number
@@ -120,17 +136,25 @@ export class AskingAgain {
           state.turn = null
         })
     }
-    for (const [bucket, { turn, answered, sinceMs }] of this.#buckets) {
+    for (const [bucket, { turn, over, waitingAtFirst, sinceMs }] of this.#buckets) {
       if (waiting.has(bucket) || turn !== null) continue
       this.#buckets.delete(bucket)
-      this.#parts.onEvent?.({ kind: 'ended', bucket, answered, elapsedMs: Math.max(0, nowMs - sinceMs) })
+      const settled = Math.max(0, waitingAtFirst - over.answered - over.gone - over.failed)
+      this.#parts.onEvent?.({ kind: 'ended', bucket, ...over, settled, elapsedMs: Math.max(0, nowMs - sinceMs) })
     }
   }
 
   #begin(bucket: string, nowMs: number): BucketState {
-    const state = { sinceMs: nowMs, answered: 0, failures: 0, heldUntilMs: 0, hastenedUntilMs: 0, turn: null }
+    const { versions, onEvent } = this.#parts
+    const over = { answered: 0, gone: 0, failed: 0 }
+    const waiting = versions.unread.waiting(bucket)
+    const pace = { failures: 0, heldUntilMs: 0, hastenedUntilMs: 0, turn: null }
+    const state = { sinceMs: nowMs, waitingAtFirst: waiting, over, ...pace }
     this.#buckets.set(bucket, state)
-    this.#parts.onEvent?.({ kind: 'began', bucket, waiting: this.#parts.versions.unread.waiting(bucket) })
+    const [first] = versions.unread.due(bucket, Number.MAX_SAFE_INTEGER, 1)
+    const letter = first?.unread.letters.find((each) => passingOf(each) !== 'never')
+    const why = letter !== undefined && isRefused(letter) ? 'refused' : 'unanswered'
+    onEvent?.({ kind: 'began', bucket, waiting, why, reason: letter?.reason ?? '' })
     return state
   }
 
@@ -142,7 +166,8 @@ export class AskingAgain {
       const page = versions.unread.due(bucket, clock.nowMs(), atOnce)
       if (page.length === 0) return
       const outcomes = await Promise.all(page.map((waiting) => this.#again(waiting)))
-      state.answered += outcomes.filter((outcome) => outcome === 'answered').length
+      for (const outcome of outcomes)
+        if (outcome === 'answered' || outcome === 'gone' || outcome === 'failed') state.over[outcome]++
       onEvent?.({ kind: 'asked', bucket, outcomes })
       const nowMs = clock.nowMs()
       if (outcomes.includes('unanswered')) {
@@ -150,9 +175,9 @@ export class AskingAgain {
         return
       }
       state.failures = 0
-      if (outcomes.includes('answered')) {
+      if (outcomes.some(isTold)) {
         atOnce = Math.min(limits.askAgainAtOnce, atOnce * 2)
-        const wasRefused = page.some(({ unread }, at) => unread.letters.some(isRefused) && outcomes[at] === 'answered')
+        const wasRefused = page.some(({ unread }, at) => unread.letters.some(isRefused) && isTold(outcomes[at]!))
         if (wasRefused) this.#hasten(bucket, state, nowMs)
       }
     }
@@ -171,10 +196,20 @@ export class AskingAgain {
     const codes = new Set(unread.letters.filter(isPassing).map(({ code }) => code))
     if (codes.size === 0) return this.#postponed(version, unread, unread.letters)
     const failed: UnreadLetter[] = []
-    if (codes.delete(UNDESCRIBED)) failed.push(...(await this.describe(version)))
+    let isGone = false
+    if (codes.delete(UNDESCRIBED)) {
+      const described = await this.#describe(version)
+      failed.push(...described.letters)
+      isGone = described.isGone
+    }
     const isSilent = failed.some((letter) => passingOf(letter) === 'unanswered')
-    if (codes.size > 0 && !isSilent) failed.push(...(await this.read(version)))
-    return this.#postponed(version, unread, failed)
+    if (codes.size > 0 && !isSilent) {
+      const read = await this.#read(version)
+      failed.push(...read.letters)
+      isGone ||= read.isGone
+    }
+    const outcome = await this.#postponed(version, unread, failed)
+    return isGone && outcome === 'answered' ? 'gone' : outcome
   }
 
   /**
@@ -183,32 +218,48 @@ export class AskingAgain {
    * @returns what stays unknown, and why
    */
   async describe(version: VersionNames): Promise<UnreadLetter[]> {
+    return (await this.#describe(version)).letters
+  }
+
+  async #describe(version: VersionNames): Promise<Again> {
     const { asking, accept } = this.#parts
     const state = this.#objectOf(version)
-    if (state === null) return this.#settle(version, () => true)
+    if (state === null) return this.#settledGone(version)
+    let isGone = false
     if (asking.asks(version.bucket)) {
       const { description, fault } = await asking.describe(state, false)
       // What is known in part is told once; there is no end to telling it.
       const isNews = description !== null && (fault === undefined || isUntold(state))
       if (isNews) await accept([descriptionEvent(visible(state).event, description)])
-      if (fault !== undefined) return [askLetter(fault)]
+      if (fault !== undefined) return { letters: [askLetter(fault)], isGone: false }
+      isGone = description === null
     }
-    return this.#settle(version, ({ code }) => code === UNDESCRIBED, visible(state).event)
+    await this.#settle(version, ({ code }) => code === UNDESCRIBED, visible(state).event)
+    return { letters: [], isGone }
   }
 
   /** Reads an object again and passes its row on. @returns what stays unread, and why */
   async read(version: VersionNames): Promise<UnreadLetter[]> {
-    if (this.#objectOf(version) === null) return this.#settle(version, () => true)
+    return (await this.#read(version)).letters
+  }
+
+  async #read(version: VersionNames): Promise<Again> {
+    if (this.#objectOf(version) === null) return this.#settledGone(version)
     const redone = await this.#parts.redo(version)
     switch (redone.kind) {
       case 'done':
-        return redone.letters
+        return { letters: redone.letters, isGone: false }
       case 'unread':
-        return [redone.letter]
+        return { letters: [redone.letter], isGone: false }
       case 'gone':
       case 'overtaken':
-        return []
+        return { letters: [], isGone: true }
     }
+  }
+
+  async #settledGone(version: VersionNames): Promise<Again> {
+    await this.#settle(version, () => true)
+    return { letters: [], isGone: true }
   }
 
   /** What is known of an object that is there, and is the one that its letters are about. */
@@ -222,15 +273,14 @@ export class AskingAgain {
   }
 
   /** @param of the creation that the letters must be about; absent: any */
-  async #settle(version: VersionNames, isOver: (letter: UnreadLetter) => boolean, of?: ObjectEvent): Promise<[]> {
+  async #settle(version: VersionNames, isOver: (letter: UnreadLetter) => boolean, of?: ObjectEvent): Promise<void> {
     const { versions, deadLetters } = this.#parts
     const before = versions.unread.get(version)
-    if (before === null || (of !== undefined && !isSameTip(before.event, of))) return []
+    if (before === null || (of !== undefined && !isSameTip(before.event, of))) return
     const letters = before.letters.filter(isOver)
-    if (letters.length === 0) return []
+    if (letters.length === 0) return
     await deadLetters.settle(lettersOf({ event: before.event, letters }))
     if (isSame(before, versions.unread.get(version))) versions.unread.set(version, unreadWithout(before, isOver))
-    return []
   }
 
   /** Keeps for later what failed again, and what came meanwhile. */
@@ -262,6 +312,11 @@ export class AskingAgain {
 
 function isRefused(letter: UnreadLetter): boolean {
   return passingOf(letter) === 'refused'
+}
+
+/** There is nothing more to ask of the object, and not for what is wrong with it. */
+function isTold(outcome: AgainOutcome): boolean {
+  return outcome === 'answered' || outcome === 'gone'
 }
 
 function isSame(one: Unread, other: Unread | null): boolean {
