@@ -81,11 +81,15 @@ export interface BucketsParts {
   /** Of object stores. */
   configured: Config['objects']['buckets']
   open: OpenBucket
+  /** What the operator should know, in a sentence. */
+  notice: (text: string) => void
 }
 
 export class Buckets implements ObjectStores {
   readonly #parts: BucketsParts
   readonly #buckets = new Map<string, Bucket>()
+  /** Names of events that nothing stands for, as far as they were told of. */
+  readonly #unnamed = new Set<string>()
   #objectsRoot: string | null = null
 
   constructor(parts: BucketsParts) {
@@ -148,6 +152,10 @@ export class Buckets implements ObjectStores {
     return (this.#remoteSettings(name)?.describe ?? 'none') !== 'none'
   }
 
+  names(name: string): boolean {
+    return this.#remoteSettings(name) !== undefined
+  }
+
   async ask(creation: ObjectEvent, isRead: boolean): Promise<Answer> {
     try {
       const bucket = await this.#remote(creation.bucket)
@@ -169,7 +177,7 @@ export class Buckets implements ObjectStores {
     let found: Found | Extraction
     try {
       bucket = await this.#bucketOf(event)
-      if (bucket === null) return unread('missing', `no bytes are attached for bucket ${event.bucket}`)
+      if (bucket === null) return this.#withoutBucket(event.bucket)
       found = await (bucket.kind === 'remote' ? remoteTask(bucket.live, event, read) : taskOf(bucket, event))
     } catch (error) {
       return unread('unavailable', messageOf(error), isRefusal(error))
@@ -195,6 +203,20 @@ export class Buckets implements ObjectStores {
     const root = path.join(this.#objectsRoot, name)
     // A bucket name is one part of a path; anything else would leave the folder.
     return path.dirname(root) === this.#objectsRoot ? this.#openBucket(name, 'recorded', root) : null
+  }
+
+  /** There are no bytes to read: because nobody said where they are, or because that folder is not there. */
+  #withoutBucket(name: string): Extraction {
+    const isNamed = this.#objectsRoot !== null || this.#parts.directories.rootOf(name) !== undefined
+    if (isNamed) return unread('missing', `no bytes are attached for bucket ${name}`)
+    if (!this.#unnamed.has(name) && this.#unnamed.size < limits.bucketsOpenMax) {
+      this.#unnamed.add(name)
+      this.#parts.notice(
+        `events tell of objects of bucket ${name}, which objects.buckets does not name: they are not read. ${NAME_IT}`,
+      )
+    }
+    const message = `bucket ${name} is not named in objects.buckets: name it (or "*") there, and its objects are read from the next start on`
+    return { metadata: {}, faults: [{ extractor: 'read', kind: 'missing', message, isUnnamed: true }], bytesRead: 0 }
   }
 
   /** A directory that was made a bucket of that name stays it. */
@@ -223,6 +245,8 @@ export class Buckets implements ObjectStores {
     return bucket
   }
 }
+
+const NAME_IT = 'Name it (or "*") there and start again, and they are; or let its events go elsewhere'
 
 const MD5 = /^[0-9a-f]{32}$/
 

@@ -183,6 +183,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       directories,
       labels: labels === null ? null : { service: labels, image },
       configured: config.objects.buckets,
+      notice: (text) => options.onNotice?.(text),
       open:
         options.openBucket ??
         ((bucket, connection, patienceMs) =>

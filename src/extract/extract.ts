@@ -49,6 +49,8 @@ export interface ExtractFault {
   message: string
   /** Of `unavailable`: the store has answered, and said no. */
   isRefused?: boolean
+  /** Of `missing`: nothing says where the objects of that bucket are. */
+  isUnnamed?: boolean
 }
 
 /** Did a store say no, rather than nothing? Its faults name the code of its answer. */

@@ -75,6 +75,7 @@ const objects = new ObjectsService({
   },
   stores: {
     asks: () => true,
+    names: () => true,
     ask: async ({ etag }) => {
       report.askingMax = Math.max(report.askingMax, ++asking)
       await turn()

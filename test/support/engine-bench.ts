@@ -38,6 +38,8 @@ export class EngineBench {
   notices: string[] = []
   /** Opens buckets of object stores that the configuration names; used from the next start on. */
   openBucket: OpenBucket | null = null
+  /** Are there recorded objects? Used from the next start on. */
+  hasObjects = true
   #config: ConfigInput
   #engine: Engine | null = null
 
@@ -84,7 +86,7 @@ export class EngineBench {
     const onNotice = (text: string) => void this.notices.push(text)
     const open = this.openBucket === null ? {} : { openBucket: this.openBucket }
     this.#engine = await openEngine({ home, config: parsed, configDir: this.dir, onNotice, ...open })
-    this.#engine.buckets.attachObjects(this.objectsDir)
+    if (this.hasObjects) this.#engine.buckets.attachObjects(this.objectsDir)
     return this
   }
 

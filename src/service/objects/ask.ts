@@ -17,6 +17,8 @@ import type { AppliedEvent, VersionStore } from './version-store.ts'
 export interface ObjectStores {
   /** Can objects of this bucket be asked about? */
   asks(bucket: string): boolean
+  /** Does the configuration say where objects of this bucket are? */
+  names(bucket: string): boolean
   /**
    * About the object that a creation made. Never throws for what is wrong with the object or its store.
    * @param isRead its bytes are wanted next, and may come with the answer
@@ -76,6 +78,10 @@ export class Asking {
 
   asks(bucket: string): boolean {
     return this.#parts.stores.asks(bucket)
+  }
+
+  names(bucket: string): boolean {
+    return this.#parts.stores.names(bucket)
   }
 
   /**

@@ -116,7 +116,7 @@ class Bench {
         await this.holdRead(key)
         return { metadata: fault === null ? { of: key } : {}, faults: fault === null ? [] : [fault], bytesRead: 1 }
       },
-      stores: { asks: () => true, ask: ({ bucket, key }) => this.#ask(bucket, key) },
+      stores: { asks: () => true, names: () => true, ask: ({ bucket, key }) => this.#ask(bucket, key) },
       onAskedAgain: (event) => void this.events.push(event),
     })
     this.service = service

@@ -3,7 +3,8 @@
  *
  * What waits is the list of what is unread (`unread.ts`), and nothing else: it stands in `state/objects.db`, so a restart goes on with
  * it. What makes an object wait is in its letter: its store did not answer, or refused it. A letter whose cause lies in the object is
- * never asked for again but by somebody.
+ * never asked for again but by somebody. A letter of a bucket that the configuration does not name is asked for at the first start that
+ * finds it named, and costs nothing until then.
  *
  * Pace, for each bucket by itself: one object is a probe. While the store does not answer, the next probe, of another object, comes after
  * a pause that doubles; once it answers, so many more are asked at once with each turn, up to `askAgainAtOnce`. An object that is refused
@@ -25,9 +26,9 @@ import type { ObjectEvent } from '../../change/object-event.ts'
 import type { DeadLetters } from '../deadletter/deadletter.ts'
 import type { Asking } from './ask.ts'
 import { descriptionEvent } from './description.ts'
-import { askAgainAtMs, askLetter, lettersOf, passingOf, UNDESCRIBED, unreadWithout } from './letters.ts'
+import { askAgainAtMs, askLetter, lettersOf, passingOf, UNDESCRIBED, unreadOf, unreadWithout } from './letters.ts'
 import type { Redone } from './redo.ts'
-import type { Passing, Unread, UnreadLetter, WaitingVersion } from './unread.ts'
+import type { Unread, UnreadLetter, WaitingVersion } from './unread.ts'
 import { isSameTip } from './version-order.ts'
 import { isUntold, type VersionState, visible } from './version-state.ts'
 import type { VersionNames, VersionStore } from './version-store.ts'
@@ -98,13 +99,16 @@ export class AskingAgain {
 
   /** Follows what waits until the signal is aborted, and ends what is under way. @param onFault told of failures of this machine */
   async follow(signal: AbortSignal, onFault: (fault: Fault, retryInMs: number) => void): Promise<void> {
-    const { clock, isBehind } = this.#parts
+    const { clock, isBehind, versions, asking } = this.#parts
     const failed = (error: unknown) => {
       const fault = isFault(error) ? error : new Fault('unavailable', messageOf(error), {}, error)
       if (!signal.aborted) onFault(fault, limits.askAgainMs)
     }
+    let isLooked = false
     while (!signal.aborted) {
       try {
+        if (!isLooked) versions.unread.named((bucket) => asking.names(bucket), clock.nowMs())
+        isLooked = true
         if (!isBehind()) this.#look(signal, failed)
       } catch (error) {
         failed(error)
@@ -192,6 +196,7 @@ export class AskingAgain {
   }
 
   async #again({ version, unread }: WaitingVersion): Promise<AgainOutcome> {
+    if (unread.letters.some(isUnnamed)) return this.#named(version, unread)
     const isPassing = (letter: UnreadLetter) => passingOf(letter) !== 'never'
     const codes = new Set(unread.letters.filter(isPassing).map(({ code }) => code))
     if (codes.size === 0) return this.#postponed(version, unread, unread.letters)
@@ -210,6 +215,24 @@ export class AskingAgain {
     }
     const outcome = await this.#postponed(version, unread, failed)
     return isGone && outcome === 'answered' ? 'gone' : outcome
+  }
+
+  /** Nothing was asked of an object before its bucket was named: now it is asked, and read, as if it had just come. */
+  async #named(version: VersionNames, unread: Unread): Promise<AgainOutcome> {
+    const { versions, deadLetters, clock } = this.#parts
+    const failed = [...(await this.describe(version)), ...(await this.read(version))]
+    const state = this.#objectOf(version)
+    // What came meanwhile of something newer is not for these letters to say.
+    if (failed.length === 0 || state === null || !isSameTip(visible(state).event, unread.event))
+      return this.#postponed(version, unread, [])
+    const { event } = unread
+    const over = unread.letters.filter(
+      (letter) => isUnnamed(letter) && !failed.some(({ code }) => code === letter.code),
+    )
+    await deadLetters.add(lettersOf({ event, letters: failed }))
+    await deadLetters.settle(lettersOf({ event, letters: over }))
+    versions.unread.set(version, unreadOf(event, failed, clock.nowMs()))
+    return outcomeOf(failed)
   }
 
   /**
@@ -293,8 +316,8 @@ export class AskingAgain {
         versions.unread.set(version, { ...now, dueMs: askAgainAtMs('unanswered', clock.nowMs()) })
       return 'answered'
     }
-    const why = failed.map(passingOf)
-    const passing: Passing = why.includes('unanswered') ? 'unanswered' : why.includes('refused') ? 'refused' : 'never'
+    const outcome = outcomeOf(failed)
+    const passing = outcome === 'unanswered' || outcome === 'refused' ? outcome : 'never'
     // What is unread by now is about something newer, or was told anew.
     if (now !== null && isSameTip(now.event, before.event)) {
       const letters = now.letters.map((letter) => failed.find(({ code }) => code === letter.code) ?? letter)
@@ -306,8 +329,18 @@ export class AskingAgain {
       versions.unread.set(version, kept)
       if (changed.length > 0) await deadLetters.add(lettersOf({ event: now.event, letters: changed }))
     }
-    return passing === 'never' ? 'failed' : passing
+    return outcome
   }
+}
+
+function outcomeOf(failed: readonly UnreadLetter[]): AgainOutcome {
+  if (failed.length === 0) return 'answered'
+  const why = failed.map(passingOf)
+  return why.includes('unanswered') ? 'unanswered' : why.includes('refused') ? 'refused' : 'failed'
+}
+
+function isUnnamed(letter: UnreadLetter): boolean {
+  return passingOf(letter) === 'unnamed'
 }
 
 function isRefused(letter: UnreadLetter): boolean {

@@ -27,8 +27,9 @@ export function toldFaults(faults: readonly ExtractFault[]): UnreadLetter[] {
   })
 }
 
-/** Bytes that could not be had may be had later. What was read and is wrong stays so. */
-export function passingRead({ extractor, kind, isRefused = false }: ExtractFault): Passing {
+/** Bytes that could not be had may be had later, and where they are may be told later. What was read and is wrong stays so. */
+export function passingRead({ extractor, kind, isRefused = false, isUnnamed = false }: ExtractFault): Passing {
+  if (extractor === 'read' && isUnnamed) return 'unnamed'
   if (extractor !== 'read' || kind !== 'unavailable') return 'never'
   return isRefused ? 'refused' : 'unanswered'
 }
@@ -48,7 +49,7 @@ export function passingOf({ code, passing }: UnreadLetter): Passing {
   return passing ?? (code === UNDESCRIBED || code === 'unavailable' ? 'unanswered' : 'never')
 }
 
-/** What waits of an object, with the time at which its store is asked again. Null: nothing waits. */
+/** What waits of an object, with the time at which its store is asked again; none while its bucket is not named. Null: nothing waits. */
 export function unreadOf(event: Unread['event'], letters: UnreadLetter[], nowMs: number): Unread | null {
   if (letters.length === 0) return null
   const why = letters.map(passingOf)
@@ -57,7 +58,7 @@ export function unreadOf(event: Unread['event'], letters: UnreadLetter[], nowMs:
 }
 
 /** @param tries how often the store has refused the object when it was asked again */
-export function askAgainAtMs(why: Exclude<Passing, 'never'>, nowMs: number, tries = 0): number {
+export function askAgainAtMs(why: Exclude<Passing, 'unnamed' | 'never'>, nowMs: number, tries = 0): number {
   if (why === 'unanswered') return nowMs + limits.askAgainMs
   return nowMs + backoffMs(tries + 1, limits.askAgainRefusedMs, limits.askAgainRefusedMaxMs)
 }

@@ -453,7 +453,7 @@ async function allDone<T>(works: readonly Promise<T>[]): Promise<T[]> {
   })
 }
 
-const NO_STORES: ObjectStores = { asks: () => false, ask: async () => ({ kind: 'gone' }) }
+const NO_STORES: ObjectStores = { asks: () => false, names: () => false, ask: async () => ({ kind: 'gone' }) }
 
 function versionOf({ bucket, key, versionId }: ObjectEvent): string {
   return JSON.stringify([bucket, key, versionId])

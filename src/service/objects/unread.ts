@@ -27,8 +27,11 @@ export interface UnreadLetter {
   passing?: Passing
 }
 
-/** `unanswered`: the store did not answer; `refused`: it said no, as where rights are missing; `never`: the cause lies in the object. */
-export type Passing = 'unanswered' | 'refused' | 'never'
+/**
+ * `unanswered`: the store did not answer; `refused`: it said no, as where rights are missing; `unnamed`: nobody could be asked, because
+ * the configuration does not name the bucket; `never`: the cause lies in the object.
+ */
+export type Passing = 'unanswered' | 'refused' | 'unnamed' | 'never'
 
 /** A version with what waits for it. */
 export interface WaitingVersion {
@@ -70,6 +73,8 @@ export class UnreadVersions {
   readonly #due: StatementSync
   readonly #count: StatementSync
   readonly #hasten: StatementSync
+  readonly #nextOfAll: StatementSync
+  readonly #named: StatementSync
   /** Most of the time there is nothing unread, and nothing to look for. */
   #isAny: boolean
 
@@ -87,6 +92,11 @@ export class UnreadVersions {
     )
     this.#count = prepare('SELECT count(*) AS waiting FROM unread WHERE due_ms IS NOT NULL AND bucket = ?')
     this.#hasten = prepare('UPDATE unread SET due_ms = ? WHERE due_ms IS NOT NULL AND bucket = ? AND due_ms > ?')
+    this.#nextOfAll = prepare('SELECT min(bucket) AS bucket FROM unread WHERE bucket > ?')
+    // Quotes within a name are escaped, so the text of a letter is found and nothing else.
+    this.#named = prepare(
+      `UPDATE unread SET due_ms = ? WHERE bucket = ? AND due_ms IS NULL AND instr(unread, '"passing":"unnamed"') > 0`,
+    )
     this.#isAny = this.#first.get() !== undefined
   }
 
@@ -139,6 +149,17 @@ export class UnreadVersions {
   /** Objects of a bucket that are to be asked about again, due or not. */
   waiting(bucket: string): number {
     return this.#access.read(() => Number(this.#count.get(bucket)?.['waiting']))
+  }
+
+  /** What waits for its bucket to be named is due now, of the buckets that are named. */
+  named(isNamed: (bucket: string) => boolean, nowMs: number): void {
+    if (!this.#isAny) return
+    const after = (bucket: string) =>
+      this.#access.read(() => (this.#nextOfAll.get(bucket)?.['bucket'] ?? null) as string | null)
+    for (let bucket = after(''); bucket !== null; bucket = after(bucket)) {
+      const name = bucket
+      if (isNamed(name)) this.#access.write(() => this.#named.run(nowMs, name))
+    }
   }
 
   /** What is to be asked of a bucket some time is due now. */
