@@ -15,6 +15,7 @@ interface Bench {
   /** Names of the content columns that were taken. */
   taken: string[][]
   write: (text: string) => Promise<void>
+  remove: () => Promise<void>
   until: (what: () => boolean) => Promise<void>
   refuse: { why: string | null }
 }
@@ -51,7 +52,7 @@ async function withWatch(name: string, text: string, work: (bench: Bench) => Pro
     }
   }
   try {
-    await work({ watch, told, taken, write, until, refuse })
+    await work({ watch, told, taken, write, remove: () => rm(file), until, refuse })
   } finally {
     await watch.close()
     await rm(dir, { recursive: true, force: true })
@@ -101,5 +102,23 @@ test('a module is evaluated anew, and somebody may say that the file is to be re
     await write(module(`${a}, ${b}`))
     await until(() => taken.length === 1)
     assert.deepEqual(taken, [['a', 'b']])
+  })
+})
+
+test('a file that is gone is told once, and once when it is there again', async () => {
+  await withWatch('tidewater.config.yaml', yaml(a), async ({ told, taken, write, remove, until }) => {
+    for (const columns of [`${a}, ${b}`, a]) {
+      await remove()
+      await until(() => told.length === 1)
+      await delay(100)
+      assert.equal(told.length, 1)
+      assert.match(told[0] ?? '', /^config-refused: .*tidewater\.config\.yaml is gone; the settings stay as they were/)
+      await write(yaml(columns))
+      await until(() => told.length === 3)
+      assert.match(told[1] ?? '', /^config-read: .*tidewater\.config\.yaml is there again$/)
+      assert.match(told[2] ?? '', /^content-columns: /)
+      told.length = 0
+    }
+    assert.deepEqual(taken, [['a', 'b'], ['a']])
   })
 })

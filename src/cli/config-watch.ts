@@ -1,6 +1,6 @@
 /**
  * The configuration file while the server runs: looked at now and then, and when somebody says so. What can be taken without a
- * restart is; the rest is named. A file that is wrong changes nothing, and is told once.
+ * restart is; the rest is named. A file that is wrong, or gone, changes nothing, and is told once.
  */
 import { stat } from 'node:fs/promises'
 import type { Config } from '../app/config.ts'
@@ -21,12 +21,16 @@ export interface ConfigWatchOptions {
   pollMs?: number
 }
 
+const MISSED_TOLD = 2
+
 export class ConfigWatch {
   readonly #options: ConfigWatchOptions
   #running: Config
   #seen = ''
   /** What was told to wait for a restart. */
   #named = ''
+  /** Looks, one after another, that found no file. */
+  #missed = 0
   #timer: NodeJS.Timeout | null = null
   #turn: Promise<void> = Promise.resolve()
 
@@ -56,9 +60,23 @@ export class ConfigWatch {
   }
 
   async #look(): Promise<void> {
+    const { file, tell } = this.#options
     const stamp = await this.#stamp()
-    // A file that is being replaced may be gone for a moment.
-    if (stamp !== '' && stamp !== this.#seen) await this.reload()
+    if (stamp === '') {
+      this.#missed++
+      // A file that is being replaced may be gone for a moment.
+      if (this.#missed === MISSED_TOLD)
+        tell(
+          'warn',
+          'config-refused',
+          `${file} is gone; the settings stay as they were, put it back before the next start`,
+        )
+      return
+    }
+    const wasTold = this.#missed >= MISSED_TOLD
+    this.#missed = 0
+    if (wasTold) tell('info', 'config-read', `${file} is there again`)
+    if (stamp !== this.#seen) await this.reload()
   }
 
   async #reload(): Promise<void> {
