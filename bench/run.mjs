@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { ensureInstalled, projectFolder } from '../bin/setup.mjs'
 
-const child = spawn(ensureInstalled(), [join('bench', 'main.ts'), ...process.argv.slice(2)], {
+const child = spawn(await ensureInstalled(), [join('bench', 'main.ts'), ...process.argv.slice(2)], {
   cwd: projectFolder,
   stdio: 'inherit',
 })

@@ -6,7 +6,7 @@ import { ensureInstalled, projectFolder } from './setup.mjs'
 
 rmSync(join(projectFolder, 'dist'), { recursive: true, force: true })
 const tsc = join(projectFolder, 'node_modules', '.bin', 'tsc')
-const { status } = spawnSync(ensureInstalled(), [tsc, '-p', 'tsconfig.build.json'], {
+const { status } = spawnSync(await ensureInstalled(), [tsc, '-p', 'tsconfig.build.json'], {
   cwd: projectFolder,
   stdio: 'inherit',
 })

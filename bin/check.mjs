@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { ensureInstalled, projectFolder } from './setup.mjs'
 
-const node = ensureInstalled()
+const node = await ensureInstalled()
 
 const checks = [
   { name: 'types', args: ['typescript/bin/tsc', '--project', '.'] },

@@ -5,7 +5,7 @@
  * on the Node that the `node` package brings. What was installed is told by a stamp inside node_modules, written last:
  * an install that was interrupted leaves none and is done again.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
@@ -31,18 +31,21 @@ const lockFile = join(projectFolder, '.cache', 'install.lock')
 const lockAgeMaxMs = 15 * 60_000
 const lockPollMs = 250
 
+/** How often it is told that npm, which tells nothing while it downloads, is still at it. */
+const signOfLifeMs = 15_000
+
 /**
  * Makes sure that the dependencies of package-lock.json are installed; gives back the path of the pinned Node.
  * Ends the process with exit code 1 and a message when that cannot be done.
  */
-export function ensureInstalled() {
+export async function ensureInstalled() {
   const wanted = stampOf(readFileSync(join(projectFolder, 'package-lock.json')))
   if (stamped(wanted)) return pinnedNode
   takeLock()
   try {
     if (stamped(wanted)) return pinnedNode
     // Somebody ran npm themselves: the packages are right, only the stamp is missing.
-    if (!matchesLock()) install()
+    if (!matchesLock()) await install()
     checkNode()
     writeFileSync(stampFile, wanted)
   } finally {
@@ -71,13 +74,13 @@ function matchesLock() {
   )
 }
 
-function install() {
+async function install() {
   say('Installing dependencies with npm ci (once; about 200 MB to download)…')
   const npm = npmCommand()
   // dev dependencies too: one install serves start and test, and NODE_ENV=production must not leave half of them out.
   const args = [...npm.args, 'ci', '--include=dev', '--loglevel=error', '--no-audit', '--no-fund']
   // npm's output belongs to the notice, not to what the command prints.
-  const result = spawnSync(npm.command, args, { cwd: projectFolder, env: npm.env, stdio: ['ignore', 2, 2] })
+  const result = await run(npm.command, args, { cwd: projectFolder, env: npm.env, stdio: ['ignore', 2, 2] })
   if (result.error?.code === 'ENOENT')
     fail(`npm was not found: expected ${npm.command} in the PATH. Install npm 9 or newer.`)
   if (result.error !== undefined) fail(`npm could not be started: ${result.error.message}.`)
@@ -88,6 +91,20 @@ function install() {
         'check the network, the proxy and the free disk space, then run the same command again.',
     )
   }
+}
+
+/** Runs a command to its end, and tells now and then that it has not ended. Never rejects. */
+function run(command, args, options) {
+  const beganMs = performance.now()
+  const signs = setInterval(
+    () => say(`npm is still installing, ${Math.round((performance.now() - beganMs) / 1_000)} s by now…`),
+    signOfLifeMs,
+  )
+  return new Promise((resolve) => {
+    const child = spawn(command, args, options)
+    child.on('error', (error) => resolve({ error }))
+    child.on('close', (status, signal) => resolve({ status, signal }))
+  }).finally(() => clearInterval(signs))
 }
 
 /** The npm that started us, run by the Node that runs it; else the one in the PATH. */

@@ -53,8 +53,8 @@ function testArgs(paths) {
 }
 
 /** Runs the pinned Node; gives its exit code. */
-function run(args) {
-  const child = spawn(ensureInstalled(), args, { cwd: projectFolder, stdio: 'inherit', env: nodeEnvironment })
+async function run(args) {
+  const child = spawn(await ensureInstalled(), args, { cwd: projectFolder, stdio: 'inherit', env: nodeEnvironment })
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('exit', (code) => resolve(code ?? 1))

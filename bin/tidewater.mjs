@@ -24,7 +24,7 @@ if (!existsSync(source) && !runsPacked(process.versions.node)) {
   process.exit(1)
 }
 const [node, command] = existsSync(source)
-  ? [ensureInstalled(), source]
+  ? [await ensureInstalled(), source]
   : [process.execPath, join(projectFolder, 'dist', 'cli', 'main.js')]
 const child = spawn(node, [command, ...process.argv.slice(2)], {
   stdio: ['inherit', 'inherit', 'inherit', 'ipc'],

@@ -149,6 +149,18 @@ test('starts at the same moment install once and all run', async () => {
   assert.match(all.map((each) => each.stderr).join(''), /Another process is installing/)
 })
 
+test('an install that takes its time says now and then that it goes on', async () => {
+  const project = makeProject()
+  const setup = join(project, 'bin', 'setup.mjs')
+  const text = readFileSync(setup, 'utf8')
+  const hasty = text.replace('signOfLifeMs = 15_000', 'signOfLifeMs = 100')
+  assert.notEqual(hasty, text)
+  writeFileSync(setup, hasty)
+  const { code, stdout, stderr } = await run(project, ['exit', '5'], { env: { NPM_TAKES_MS: '1500' } })
+  assert.deepEqual([code, stdout], [5, ''])
+  assert.match(stderr, /Installing dependencies[\s\S]*npm is still installing, 1 s by now…\n/)
+})
+
 test('a lock that changed is installed again', async () => {
   const project = makeProject()
   await run(project, [])
