@@ -13,7 +13,7 @@ import { examineIndex } from '../table/index-upkeep.ts'
 import { committedOffset } from '../table/writer.ts'
 import type { Config } from './config.ts'
 import type { Finding } from './doctor.ts'
-import type { Home } from './home.ts'
+import { type Home, heldBy } from './home.ts'
 import type { Reader } from './reader.ts'
 import { damageOf } from './state-trouble.ts'
 import { definitionOf, destinationsOf, entriesByTable, readStreams, streamsOf } from './stream-state.ts'
@@ -169,7 +169,7 @@ async function openLog(home: Home, stream: string, remedy: string, add: Add): Pr
     return await openSegmentLog({ dir: home.logsDir, name })
   } catch (error) {
     if (isFault(error, 'conflict')) {
-      add('streams', 'note', `${error.message} The streams were not looked at.`)
+      add('streams', 'note', `${heldBy(error)} The streams were not looked at`)
       return 'held'
     }
     const what = isFault(error, 'corrupt') ? `; ${remedy} sets it aside and goes on behind what the tables hold` : ''

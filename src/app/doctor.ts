@@ -17,7 +17,7 @@ import type { TableDefinition } from '../table/table.ts'
 import { committedOffset } from '../table/writer.ts'
 import type { Config } from './config.ts'
 import { examineStreams } from './doctor-streams.ts'
-import { catalogLoss, type Home, homeExists } from './home.ts'
+import { catalogLoss, type Home, heldBy, homeExists } from './home.ts'
 import { tablesByLog } from './object-tables.ts'
 import { openReader, type Reader } from './reader.ts'
 import { s3Notes } from './s3-connections.ts'
@@ -135,7 +135,11 @@ async function openLogs(home: Home, add: Add): Promise<Map<string, Log | null> |
     } catch (error) {
       if (isFault(error, 'conflict')) {
         for (const log of logs.values()) await log?.close()
-        add('logs', 'note', `${error.message} Only the tables were looked at.`)
+        add(
+          'logs',
+          'note',
+          `${heldBy(error)} Only the tables were looked at; with that one stopped, doctor looks at the logs and the state too`,
+        )
         return null
       }
       logs.set(name, null)

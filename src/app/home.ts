@@ -90,13 +90,18 @@ export async function requireNoLoss(home: Home): Promise<void> {
   if (loss !== null) throw new Fault('corrupt', loss, { path: home.catalogPath })
 }
 
+/** By whom a log is held, for who only looks: nothing is to be moved or stopped for that. */
+export function heldBy({ facts }: Fault): string {
+  return `in use by ${String(facts['owner'] ?? 'another process')}.`
+}
+
 /** What a log says that another process owns, in words on the home: that is what a user gave, and can change. */
 export function heldHome(home: Home, error: unknown): unknown {
   if (!isFault(error, 'conflict')) return error
   const owner = String(error.facts['owner'] ?? 'another process')
   return new Fault(
     'conflict',
-    `the state folder ${home.dir} is in use by ${owner}: a server, or another command that writes. Go through it by --api-url where the command has that, stop that one, or name another folder with --home`,
+    `the state folder ${home.dir} is in use by ${owner}: a server, or another command that writes. Go through a server by --api-url (tidewater stream, deadletter replay and reextract have it), stop that one, or name another folder with --home`,
     { home: home.dir, owner },
     error,
   )

@@ -5,7 +5,7 @@ import type { Engine } from '../app/engine.ts'
 import { type IngestCounts, stageCounts } from '../app/ingest.ts'
 import { ListingProgress } from '../app/listing-progress.ts'
 import { type DriftCounts, drainingPace, type ReconcileBucket, reconcileListing } from '../app/reconcile.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { warn } from './common.ts'
 import type { Progress } from './progress.ts'
@@ -37,6 +37,21 @@ export function withBucket(config: Config, bucket: string): Config {
   if (Object.hasOwn(objects.buckets, bucket) || objects.buckets['*'] !== undefined) return config
   const settings = { s3: 'default', prefix: '', exclude: [], describe: 'all' as const }
   return { ...config, objects: { ...objects, buckets: { ...objects.buckets, [bucket]: settings } } }
+}
+
+/** What a server that holds the home does of this by itself is said with its refusal. @throws Fault as `work` */
+export async function besideServer(bucket: string, work: Promise<void>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!isFault(error, 'conflict') || error.facts['home'] === undefined) throw error
+    throw new Fault(
+      'conflict',
+      `${error.message}. A server compares the bucket by itself, beside its events, with objects.buckets.${bucket}.reconcile.every in its configuration`,
+      error.facts,
+      error,
+    )
+  }
 }
 
 /** @throws Fault `conflict` when the bucket stands for a directory here */

@@ -17,7 +17,7 @@ import {
   withEngine,
 } from './common.ts'
 import { EXIT } from './exit.ts'
-import { type BucketIngestCounts, bucketLocation, ingestBucket, withBucket } from './ingest-bucket.ts'
+import { type BucketIngestCounts, besideServer, bucketLocation, ingestBucket, withBucket } from './ingest-bucket.ts'
 import { type Progress, progressLine } from './progress.ts'
 import { SkippedFiles } from './skipped.ts'
 import { tellCommit, watchDirectory } from './watch.ts'
@@ -76,7 +76,7 @@ Running it again commits nothing new, and after a run that was ended goes on whe
           warn(`upkeep of ${event.table} failed and comes with the next run: ${event.fault.message}`)
         }
       }
-      await withEngine(
+      const ingesting = withEngine(
         {
           ...setting,
           onEvent: (event) => tell(event),
@@ -99,6 +99,7 @@ Running it again commits nothing new, and after a run that was ended goes on whe
           await watchDirectory(engine, path.resolve(dir), bucketOf(path.resolve(dir), options), signal, skipped)
         },
       )
+      await (location === undefined ? ingesting : besideServer(location.bucket, ingesting))
     })
 }
 

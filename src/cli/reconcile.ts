@@ -17,7 +17,7 @@ import { Fault } from '../base/fault.ts'
 import { limits } from '../base/limits.ts'
 import { type HomeOptions, homeOption, interruptSignal, requireFile, settingOf, withEngine } from './common.ts'
 import { EXIT } from './exit.ts'
-import { bucketLocation, remoteBucket, withBucket } from './ingest-bucket.ts'
+import { besideServer, bucketLocation, remoteBucket, withBucket } from './ingest-bucket.ts'
 import { type Progress, progressLine } from './progress.ts'
 
 interface ReconcileCommand extends HomeOptions {
@@ -59,7 +59,7 @@ differs; 8 when some keys could not be compared.`,
       if (reportAt !== undefined) config = withBucket(config, reportAt.bucket)
       const progress = progressLine()
       const signal = interruptSignal()
-      await withEngine({ ...loaded, config }, async (engine) => {
+      const comparing = withEngine({ ...loaded, config }, async (engine) => {
         const begunMs = performance.now()
         const found = new Found()
         const counts = await compare(engine, bucket, options, { found, progress, signal })
@@ -69,6 +69,7 @@ differs; 8 when some keys could not be compared.`,
         if (options.dryRun === true && totalDrift(counts) > 0) process.exitCode = EXIT.damaged
         else if (counts.tooMany > 0) process.exitCode = EXIT.partly
       })
+      await besideServer(bucket, comparing)
     })
 }
 

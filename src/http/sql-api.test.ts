@@ -66,6 +66,19 @@ test('what is wrong with a statement is told by its status', async () => {
     assert.equal(await status('{"sql":"SELECT * FROM range(10)","rowsMax":5}'), 413)
     assert.equal(await status('{"sql":"SELECT 1 AS one","wait":{"stream":"none","offset":0}}'), 404)
     assert.equal(await status('{"sql":"SELECT 1 AS one","wait":{"stream":"events","offset":99}}'), 400)
+    for (const [body, type] of [
+      ['', 'text/plain'],
+      [' \n', 'application/sql'],
+      ['', 'application/json'],
+    ] as const) {
+      const reply = await send('POST', '/sql', body, { 'content-type': type })
+      assert.equal(reply.status, 400)
+      assert.match(JSON.stringify(reply.body), /the body is empty: expected a statement as text, e\.g\. SELECT 1, or /)
+    }
+    assert.match(
+      JSON.stringify((await send('POST', '/sql', '{"sql":""}', json)).body),
+      /sql: expected at least 1 character/,
+    )
     assert.deepEqual(unexpected, [])
   })
 })

@@ -137,6 +137,8 @@ function closing(format: Format, truncated: boolean): string {
 /** A JSON document, which no statement looks like, or the statements themselves. @throws Fault `invalid` */
 function parseAsk(body: Buffer): Asked {
   const text = body.toString('utf8')
+  if (text.trim() === '')
+    throw new Fault('invalid', 'the body is empty: expected a statement as text, e.g. SELECT 1, or {"sql": text, …}')
   const input = text.trimStart().startsWith('{') ? json(text) : { sql: text }
   const result = asked.safeParse(input, inOurWords)
   if (result.success) return result.data
