@@ -101,6 +101,20 @@ describe('the process that starts a command', () => {
         assert.equal(code, 4)
         assert.match(stderr, new RegExp(`state folder ${home} is in use by process ${owner} .*--api-url.*--home`))
       }
+      for (const args of [
+        ['reconcile', 'photos'],
+        ['ingest', 's3://photos/in'],
+      ]) {
+        const { code, stderr } = await cli([...args, '--home', home])
+        assert.equal(code, 4)
+        assert.match(
+          stderr,
+          /--home\. A server compares the bucket by itself, .* objects\.buckets\.photos\.reconcile\.every/,
+        )
+      }
+      const { stdout } = await cli(['doctor', '--home', home])
+      assert.match(stdout, new RegExp(`in use by process ${owner} .* Only the tables were looked at`))
+      assert.doesNotMatch(stdout, /another directory/)
       child.kill('SIGTERM')
       await closed
     })
