@@ -52,7 +52,7 @@ export type AgainOutcome = 'answered' | 'gone' | 'unanswered' | 'refused' | 'fai
 
 export type AskedAgain =
   /** Objects of a bucket have begun to wait. `why` and `reason`: of the one that is asked about first. */
-  | { kind: 'began'; bucket: string; waiting: number; why: Exclude<Passing, 'never'>; reason: string }
+  | { kind: 'began'; bucket: string; waiting: number; why: 'unanswered' | 'refused'; reason: string }
   | { kind: 'asked'; bucket: string; outcomes: readonly AgainOutcome[] }
   /** None waits any more. `elapsedMs`: since `began`. */
   | ({ kind: 'ended'; bucket: string; elapsedMs: number } & Over)
