@@ -85,9 +85,11 @@ test('objects that are refused are told of with what the store said and what to 
   const { log, lines } = logged('text')
   const reason = 'read: the store refuses (SignatureDoesNotMatch: no)'
   log.askedAgain({ kind: 'began', bucket: 'photos', waiting: 1, why: 'refused', reason })
+  log.askedAgain({ kind: 'began', bucket: 'drawings', waiting: 2, why: 'named', reason: 'read: it is not named' })
   log.askedAgain({ kind: 'ended', bucket: 'photos', answered: 3, gone: 2, failed: 1, settled: 4, elapsedMs: 1_500 })
   assert.deepEqual(lines, [
     `2026-11-26T12:00:00.000Z bucket photos refused 1 object: mend rights or credentials, it is asked about again by itself; it said: ${reason}\n`,
+    '2026-11-26T12:00:00.000Z bucket drawings is named in objects.buckets now: 2 objects that events told of before are asked about\n',
     '2026-11-26T12:00:00.000Z no object of bucket photos waits any more, 1.5 s after this process began to ask: 3 answered, 2 gone or replaced, 1 that cannot be read (deadletter list says why), at least 4 settled by newer events or by hand\n',
   ])
 })

@@ -76,14 +76,7 @@ export class StartLog {
     switch (event.kind) {
       case 'began': {
         const { waiting, why, reason } = event
-        const isOne = waiting === 1
-        const objects = isOne ? '1 object' : `${waiting} objects`
-        const next = `${isOne ? 'it is' : 'they are'} asked about again by ${isOne ? 'itself' : 'themselves'}`
-        const message =
-          why === 'refused'
-            ? `bucket ${bucket} refused ${objects}: mend rights or credentials, ${next}; it said: ${reason}`
-            : `bucket ${bucket} did not answer about ${objects}; ${next}`
-        this.tell('warn', 'objects-wait', message, { bucket, waiting, why, reason })
+        this.tell(why === 'named' ? 'info' : 'warn', 'objects-wait', waitLine(event), { bucket, waiting, why, reason })
         return
       }
       case 'asked':
@@ -132,5 +125,19 @@ export class StartLog {
       case 'upkeep':
         return
     }
+  }
+}
+
+function waitLine({ bucket, waiting, why, reason }: AskedAgain & { kind: 'began' }): string {
+  const isOne = waiting === 1
+  const objects = isOne ? '1 object' : `${waiting} objects`
+  const next = `${isOne ? 'it is' : 'they are'} asked about again by ${isOne ? 'itself' : 'themselves'}`
+  switch (why) {
+    case 'refused':
+      return `bucket ${bucket} refused ${objects}: mend rights or credentials, ${next}; it said: ${reason}`
+    case 'unanswered':
+      return `bucket ${bucket} did not answer about ${objects}; ${next}`
+    case 'named':
+      return `bucket ${bucket} is named in objects.buckets now: ${objects} that events told of before ${isOne ? 'is' : 'are'} asked about`
   }
 }

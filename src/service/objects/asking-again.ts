@@ -51,8 +51,8 @@ export interface AskingAgainParts {
 export type AgainOutcome = 'answered' | 'gone' | 'unanswered' | 'refused' | 'failed'
 
 export type AskedAgain =
-  /** Objects of a bucket have begun to wait. `why` and `reason`: of the one that is asked about first. */
-  | { kind: 'began'; bucket: string; waiting: number; why: 'unanswered' | 'refused'; reason: string }
+  /** Objects of a bucket have begun to wait. `why` and `reason`: of the one that is asked about first; `named`: the bucket is by now. */
+  | { kind: 'began'; bucket: string; waiting: number; why: 'unanswered' | 'refused' | 'named'; reason: string }
   | { kind: 'asked'; bucket: string; outcomes: readonly AgainOutcome[] }
   /** None waits any more. `elapsedMs`: since `began`. */
   | ({ kind: 'ended'; bucket: string; elapsedMs: number } & Over)
@@ -157,8 +157,7 @@ export class AskingAgain {
     this.#buckets.set(bucket, state)
     const [first] = versions.unread.due(bucket, Number.MAX_SAFE_INTEGER, 1)
     const letter = first?.unread.letters.find((each) => passingOf(each) !== 'never')
-    const why = letter !== undefined && isRefused(letter) ? 'refused' : 'unanswered'
-    onEvent?.({ kind: 'began', bucket, waiting, why, reason: letter?.reason ?? '' })
+    onEvent?.({ kind: 'began', bucket, waiting, why: causeOf(letter), reason: letter?.reason ?? '' })
     return state
   }
 
@@ -337,6 +336,11 @@ function outcomeOf(failed: readonly UnreadLetter[]): AgainOutcome {
   if (failed.length === 0) return 'answered'
   const why = failed.map(passingOf)
   return why.includes('unanswered') ? 'unanswered' : why.includes('refused') ? 'refused' : 'failed'
+}
+
+function causeOf(letter: UnreadLetter | undefined): 'unanswered' | 'refused' | 'named' {
+  if (letter === undefined) return 'unanswered'
+  return isUnnamed(letter) ? 'named' : isRefused(letter) ? 'refused' : 'unanswered'
 }
 
 function isUnnamed(letter: UnreadLetter): boolean {
