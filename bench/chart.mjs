@@ -22,7 +22,7 @@ const [width, left, bar, gap, text] = [860, 330, 14, 4, 12]
 
 const groups = new Map()
 for (const measure of measures) {
-  if (!/(rows|photos)\/s/.test(measure.unit) || measure.contender.includes('upkeep')) continue
+  if (!/(rows|photos|records|events)\/s/.test(measure.unit) || measure.contender.includes('upkeep')) continue
   const key = `${measure.bench}: ${measure.work}`
   const group = groups.get(key) ?? new Map()
   groups.set(key, group.set(measure.contender, measure))
