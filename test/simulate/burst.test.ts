@@ -1,6 +1,7 @@
 /**
  * A burst of events, all at once: what is held in memory has its bounds, and in the end everything has been passed on.
- * `TIDEWATER_BURST` sets the events; a million take some minutes.
+ * `TIDEWATER_BURST` sets the events, as many as pass in the time of one test; more by
+ * `node --max-old-space-size=128 test/simulate/burst-process.ts DIR 1000000 2000`, which prints the report that is checked here.
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
