@@ -24,7 +24,7 @@ describe(`a burst of ${EVENTS} events`, () => {
     await inTempDir(async (dir) => {
       const child = new URL('./burst-process.ts', import.meta.url).pathname
       const args = [`--max-old-space-size=${HEAP_MIB}`, child, dir, String(EVENTS), String(KEYS)]
-      const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: LIMIT_MS })
+      const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: LIMIT_MS, signal: t.signal })
       const report = JSON.parse(stdout) as BurstReport
       t.diagnostic(JSON.stringify(report))
       assert.equal(report.events, EVENTS)
