@@ -3,25 +3,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { isFault } from '../base/fault.ts'
+import { problemsOf as problemsOfConfig } from '../../test/support/config-problems.ts'
 import { parseConfig } from './config.ts'
 import { openObjectSources, queueConnection, regionOfQueue } from './object-sources.ts'
 import { secretNotes } from './secrets.ts'
 
 const queueUrl = 'https://sqs.eu-central-1.amazonaws.com/111122223333/uploads'
 
-function problemsOf(sources: unknown): string[] {
-  try {
-    parseConfig({ objects: { sources } }, 'the file')
-    return []
-  } catch (error) {
-    assert.ok(isFault(error, 'invalid'), String(error))
-    return error.message
-      .split('\n')
-      .slice(1)
-      .map((line) => line.trim())
-  }
-}
+const problemsOf = (sources: unknown) => problemsOfConfig({ objects: { sources } })
 
 test('sources of objects are checked with everything else, each problem at its path', () => {
   assert.deepEqual(problemsOf({ a: { type: 'sqs', queueUrl }, b: { type: 'webhook' } }), [])

@@ -3,6 +3,7 @@ import { access, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { test } from 'node:test'
 import { cli, inTempDir } from '../../test/support/cli.ts'
+import { problemsOf } from '../../test/support/config-problems.ts'
 import { isFault } from '../base/fault.ts'
 import { parseConfig } from './config.ts'
 import { openEngine } from './engine.ts'
@@ -51,21 +52,8 @@ const VARIABLES: [path: string, variable: string][] = [
   ['streams.clicks.enrich.ip', 'IP_SECRET'],
 ]
 
-function problemsOf(env: Record<string, string> | undefined): string[] {
-  try {
-    parseConfig(input, 'the file', 'cdkContext', env)
-    return []
-  } catch (error) {
-    assert.ok(isFault(error, 'invalid'), String(error))
-    return error.message
-      .split('\n')
-      .slice(1)
-      .map((line) => line.trim())
-  }
-}
-
 test('every secret that the environment lacks is told at once, each by its path and once, with the variable', () => {
-  const problems = problemsOf({})
+  const problems = problemsOf(input, {})
   for (const [where, variable] of VARIABLES) {
     const told = problems.filter((line) => line.startsWith(`${where}: `))
     assert.equal(told.length, 1, `${where}: ${problems.join('\n')}`)
@@ -77,7 +65,7 @@ test('every secret that the environment lacks is told at once, each by its path 
 
 test('a command that starts no source asks for none of its secrets', () => {
   assert.deepEqual(
-    problemsOf(undefined).map((line) => line.split(': ')[0]),
+    problemsOf(input, undefined).map((line) => line.split(': ')[0]),
     ['s3.default["s3.secret-access-key"]'],
   )
 })

@@ -3,6 +3,7 @@
  * takes nothing else, and refuses nothing: whatever is unusual is read as JSON, and decided there (`firehose.ts`). Pure.
  */
 import { PackedRecords } from '../service/streams/streams.ts'
+import { BACKSLASH, CLOSE_LIST, CLOSE_OBJECT, COLON, COMMA, OPEN_LIST, OPEN_OBJECT, QUOTE } from './json-bytes.ts'
 import { skipSpace } from './json-slices.ts'
 
 export interface QuickBatch {
@@ -17,15 +18,7 @@ export interface BatchBounds {
 }
 
 const NO = -1
-const QUOTE = 0x22
-const COMMA = 0x2c
-const COLON = 0x3a
 const EQUALS = 0x3d
-const OPEN_LIST = 0x5b
-const BACKSLASH = 0x5c
-const CLOSE_LIST = 0x5d
-const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
 
 const STREAM = Buffer.from('"DeliveryStreamName"')
 const RECORDS = Buffer.from('"Records"')
